@@ -1,0 +1,93 @@
+package org.moe4j;
+
+import java.util.Collection;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.function.Predicate;
+import org.moe4j.tensor.Device;
+import org.moe4j.tensor.MoeException;
+import org.moe4j.tensor.RandomSource;
+import org.moe4j.tensor.Scope;
+
+/**
+ * The parameters of a model, by name, in the order they were made. Building blocks receive a store
+ * and create what they need in it; {@link #under} gives a part of the model its own name space.
+ */
+public final class ParameterStore implements AutoCloseable {
+  private final Map<String, Parameter> parameters;
+  private final String prefix;
+  private final RandomSource random;
+  private final Device device;
+
+  private ParameterStore(
+      Map<String, Parameter> parameters, String prefix, RandomSource random, Device device) {
+    this.parameters = parameters;
+    this.prefix = prefix;
+    this.random = random;
+    this.device = device;
+  }
+
+  /** An empty store whose parameters start from {@code random} and live on {@code device}. */
+  public ParameterStore(RandomSource random, Device device) {
+    this(new LinkedHashMap<>(), "", random, device);
+  }
+
+  /** An empty store on the CPU. */
+  public ParameterStore(long seed) {
+    this(new RandomSource(seed), Device.CPU);
+  }
+
+  /** This store seen from {@code part}: names get {@code part.} in front. */
+  public ParameterStore under(String part) {
+    return new ParameterStore(parameters, prefix + part + ".", random, device);
+  }
+
+  /** Makes an F32 parameter. */
+  public Parameter create(String name, Role role, Init init, long... shape) {
+    String full = prefix + name;
+    if (parameters.containsKey(full)) {
+      throw new IllegalStateException("parameter " + full + " was made twice");
+    }
+    try (Scope scope = Scope.open()) {
+      Parameter p = new Parameter(full, role, init.make(random, shape).to(device));
+      parameters.put(full, p);
+      return p;
+    }
+  }
+
+  /** All parameters of the whole store, in order. */
+  public Collection<Parameter> all() {
+    return Collections.unmodifiableCollection(parameters.values());
+  }
+
+  /**
+   * The parameter with this full name.
+   *
+   * @throws MoeException if there is none
+   */
+  public Parameter named(String name) {
+    Parameter p = parameters.get(name);
+    if (p == null) {
+      throw new MoeException("the model has no parameter " + name);
+    }
+    return p;
+  }
+
+  /** The number of elements of the parameters that {@code which} accepts. */
+  public long count(Predicate<Parameter> which) {
+    return all().stream().filter(which).mapToLong(p -> p.tensor().numel()).sum();
+  }
+
+  /** The device the parameters live on. */
+  public Device device() {
+    return device;
+  }
+
+  /** Frees all parameters. */
+  @Override
+  public void close() {
+    parameters.values().forEach(p -> p.tensor().close());
+    parameters.clear();
+  }
+}

@@ -1,0 +1,43 @@
+package org.moe4j.tensor;
+
+import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.DeviceType;
+
+/** Where a tensor lives. CUDA is the process's current GPU. */
+public enum Device {
+  CPU(DeviceType.CPU),
+  CUDA(DeviceType.CUDA);
+
+  private final DeviceType type;
+
+  Device(DeviceType type) {
+    this.type = type;
+  }
+
+  /** True if this process can compute on the device. */
+  public boolean isAvailable() {
+    return this == CPU || torch.hasCUDA();
+  }
+
+  /**
+   * Returns this device, or refuses it.
+   *
+   * @throws MoeException if the device cannot be used, with what to do about it
+   */
+  public Device require() {
+    if (!isAvailable()) {
+      throw new MoeException(
+          "device cuda: no usable GPU (needs libtorch's CUDA build, `mvn -Pcuda`, and a driver);"
+              + " use --device cpu");
+    }
+    return this;
+  }
+
+  org.bytedeco.pytorch.Device handle() {
+    return new org.bytedeco.pytorch.Device(type);
+  }
+
+  static Device of(org.bytedeco.pytorch.Device device) {
+    return device.is_cuda() ? CUDA : CPU;
+  }
+}

@@ -1,0 +1,125 @@
+package org.moe4j.tensor;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.bytedeco.pytorch.TensorBase;
+import org.bytedeco.pytorch.TensorTensorHook;
+import org.bytedeco.pytorch.VoidTensorHook;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Gives a function its own gradient: the forward pass runs unrecorded, the backward pass is ours.
+ *
+ * <p>It works through hooks. The output is joined to every input by a number that is always zero, so
+ * that libtorch's graph leads there; a hook on the output runs the backward function when its
+ * gradient arrives, and a hook on each input replaces the zeros by what that function returned.
+ * Nests, can be called any number of times, and inputs that need no gradient cost nothing. If no
+ * input needs one, or nothing is being recorded, only the forward pass runs.
+ *
+ * <p>The forward and the backward pass belong in one {@link Scope}: what the function saved is freed
+ * with the scope it was made in.
+ */
+public final class OwnGradient {
+  private OwnGradient() {}
+
+  /** The backward half: gradients of all inputs from the gradient of the output. */
+  @FunctionalInterface
+  public interface Backward {
+    /**
+     * Gradients in the order of the inputs, each of its input's shape; null where {@code needed} is
+     * false. A gradient may also be added to a leaf directly ({@link Tensor#setGrad}), then null.
+     */
+    @Nullable Tensor[] apply(Tensor outputGradient, boolean[] needed);
+  }
+
+  /** What a forward pass hands over: the output and how to go back. */
+  public record Result(Tensor output, Backward backward) {}
+
+  /** The forward half; receives the inputs without history. */
+  @FunctionalInterface
+  public interface Forward {
+    Result apply(Tensor[] inputs);
+  }
+
+  /** Computes {@code forward(inputs)} and records {@code its} backward function. */
+  public static Tensor apply(Forward forward, Tensor... inputs) {
+    boolean[] needed = new boolean[inputs.length];
+    boolean any = false;
+    for (int i = 0; i < inputs.length; i++) {
+      needed[i] = NoGrad.recording() && inputs[i].requiresGrad();
+      any |= needed[i];
+    }
+    Tensor[] plain = new Tensor[inputs.length];
+    for (int i = 0; i < inputs.length; i++) {
+      plain[i] = inputs[i].detach();
+    }
+    Result result;
+    try (NoGrad off = NoGrad.open()) {
+      result = forward.apply(plain);
+    }
+    return any ? record(result, inputs, needed) : result.output();
+  }
+
+  private static Tensor record(Result result, Tensor[] inputs, boolean[] needed) {
+    Tensor zero = null;
+    List<@Nullable Tensor> gradients = new ArrayList<>();
+    for (int i = 0; i < inputs.length; i++) {
+      gradients.add(null);
+      if (needed[i]) {
+        Tensor branch = new Tensor(inputs[i].at.alias());
+        branch.at.register_hook(new Replace(gradients, i));
+        Tensor nothing =
+            new Tensor(branch.at.flatten().narrow(0, 0, 0).sum()).to(result.output().dtype());
+        zero = zero == null ? nothing : zero.add(nothing);
+      }
+    }
+    if (zero == null) {
+      throw new AssertionError("an input was needed");
+    }
+    Tensor output = result.output().add(zero);
+    output.at.register_hook(new Arrive(result.backward(), gradients, needed));
+    return output;
+  }
+
+  /** Runs the backward function when the output's gradient arrives. */
+  private static final class Arrive extends VoidTensorHook {
+    private final Backward backward;
+    private final List<@Nullable Tensor> gradients;
+    private final boolean[] needed;
+
+    Arrive(Backward backward, List<@Nullable Tensor> gradients, boolean[] needed) {
+      this.backward = backward;
+      this.gradients = gradients;
+      this.needed = needed;
+    }
+
+    @Override
+    public void call(TensorBase gradient) {
+      try (NoGrad off = NoGrad.open()) {
+        Tensor dy = new Tensor(new org.bytedeco.pytorch.Tensor(gradient));
+        @Nullable Tensor[] all = backward.apply(dy, needed);
+        for (int i = 0; i < all.length; i++) {
+          gradients.set(i, all[i]);
+        }
+      }
+    }
+  }
+
+  /** Replaces the zeros that reach an input by its gradient. */
+  private static final class Replace extends TensorTensorHook {
+    private final List<@Nullable Tensor> gradients;
+    private final int index;
+
+    Replace(List<@Nullable Tensor> gradients, int index) {
+      this.gradients = gradients;
+      this.index = index;
+    }
+
+    @Override
+    public TensorBase call(TensorBase zeros) {
+      Tensor gradient = gradients.get(index);
+      gradients.set(index, null);
+      return gradient == null ? zeros : gradient.at;
+    }
+  }
+}
