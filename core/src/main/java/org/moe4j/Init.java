@@ -33,7 +33,7 @@ public interface Init {
 
   /** GShard's uniform of bound sqrt(3 / fan-in) (S05). */
   static Init gshard(long fanIn) {
-    return uniform(Math.sqrt(3.0 / fanIn));
+    return uniform(Math.sqrt(3.0 / (double) fanIn));
   }
 
   /**
@@ -42,11 +42,11 @@ public interface Init {
    */
   static Init fanIn(double scale, long fanIn) {
     return (random, shape) ->
-        random.truncatedNormal(Math.sqrt(scale / fanIn), DType.F32, shape);
+        random.truncatedNormal(Math.sqrt(scale / (double) fanIn), DType.F32, shape);
   }
 
   /** Kaiming-uniform with a = sqrt(5), the gate of DeepSeek's code (S36): bound 1/sqrt(fan-in). */
   static Init kaimingUniform(long fanIn) {
-    return uniform(1 / Math.sqrt(fanIn));
+    return uniform(1 / Math.sqrt((double) fanIn));
   }
 }
