@@ -124,6 +124,19 @@ public final class Ops {
     return NativeOp.of("_grouped_mm").call(x, w, ends, null, null);
   }
 
+  /**
+   * Sums of rows: row b of the result is the sum of {@code rows[index[i]]} for i from {@code
+   * starts[b]} to before {@code starts[b+1]} (the end for the last bag). Deterministic; not
+   * differentiable here.
+   *
+   * @param index [N] I64 rows to read
+   * @param starts [B] I64, not decreasing; empty bags give zero rows
+   */
+  public static Tensor sumRows(Tensor rows, Tensor index, Tensor starts) {
+    return NativeOp.of("_embedding_bag_forward_only")
+        .call(rows, index, starts, false, 0L, false, null, false, -1L);
+  }
+
   /** The number of threads one operation uses on the CPU. */
   public static int threads() {
     return torch.get_num_threads();

@@ -1,7 +1,5 @@
 package org.moe4j.tensor;
 
-import java.util.ArrayList;
-import java.util.List;
 import org.bytedeco.pytorch.TensorBase;
 import org.bytedeco.pytorch.TensorTensorHook;
 import org.bytedeco.pytorch.VoidTensorHook;
@@ -27,12 +25,15 @@ public final class OwnGradient {
   public interface Backward {
     /**
      * Gradients in the order of the inputs, each of its input's shape; null where {@code needed} is
-     * false. A gradient may also be added to a leaf directly ({@link Tensor#setGrad}), then null.
+     * false.
      */
     @Nullable Tensor[] apply(Tensor outputGradient, boolean[] needed);
   }
 
-  /** What a forward pass hands over: the output and how to go back. */
+  /**
+   * What a forward pass hands over: the output, in memory of its own (it is joined to the graph in
+   * place, so never a view of an input), and how to go back.
+   */
   public record Result(Tensor output, Backward backward) {}
 
   /** The forward half; receives the inputs without history. */
@@ -41,10 +42,20 @@ public final class OwnGradient {
     Result apply(Tensor[] inputs);
   }
 
-  /** Computes {@code forward(inputs)} and records {@code its} backward function. */
+  /** Computes {@code forward(inputs)} and records its backward function. */
   public static Tensor apply(Forward forward, Tensor... inputs) {
+    return apply(forward, false, inputs);
+  }
+
+  /**
+   * As {@link #apply(Forward, Tensor...)}, for a function that also has leaves of its own: with
+   * {@code leaves} true it is recorded even if no input needs a gradient, and its backward function
+   * adds to those leaves' gradients itself ({@link Tensor#setGrad}, {@link Tensor#grad}). That
+   * saves libtorch's copy of a large gradient.
+   */
+  public static Tensor apply(Forward forward, boolean leaves, Tensor... inputs) {
     boolean[] needed = new boolean[inputs.length];
-    boolean any = false;
+    boolean any = leaves && NoGrad.recording();
     for (int i = 0; i < inputs.length; i++) {
       needed[i] = NoGrad.recording() && inputs[i].requiresGrad();
       any |= needed[i];
@@ -61,10 +72,9 @@ public final class OwnGradient {
   }
 
   private static Tensor record(Result result, Tensor[] inputs, boolean[] needed) {
+    @Nullable Tensor[] gradients = new @Nullable Tensor[inputs.length];
     Tensor zero = null;
-    List<@Nullable Tensor> gradients = new ArrayList<>();
     for (int i = 0; i < inputs.length; i++) {
-      gradients.add(null);
       if (needed[i]) {
         Tensor branch = new Tensor(inputs[i].at.alias());
         branch.at.register_hook(new Replace(gradients, i));
@@ -74,9 +84,10 @@ public final class OwnGradient {
       }
     }
     if (zero == null) {
-      throw new AssertionError("an input was needed");
+      // Only the function's own leaves: a leaf that nobody reads keeps the output in the graph.
+      zero = Tensor.zeros(result.output().dtype(), result.output().device()).requiresGrad(true);
     }
-    Tensor output = result.output().add(zero);
+    Tensor output = result.output().addInPlace(zero);
     output.at.register_hook(new Arrive(result.backward(), gradients, needed));
     return output;
   }
@@ -84,10 +95,10 @@ public final class OwnGradient {
   /** Runs the backward function when the output's gradient arrives. */
   private static final class Arrive extends VoidTensorHook {
     private final Backward backward;
-    private final List<@Nullable Tensor> gradients;
+    private final @Nullable Tensor[] gradients;
     private final boolean[] needed;
 
-    Arrive(Backward backward, List<@Nullable Tensor> gradients, boolean[] needed) {
+    Arrive(Backward backward, @Nullable Tensor[] gradients, boolean[] needed) {
       this.backward = backward;
       this.gradients = gradients;
       this.needed = needed;
@@ -98,27 +109,25 @@ public final class OwnGradient {
       try (NoGrad off = NoGrad.open()) {
         Tensor dy = new Tensor(new org.bytedeco.pytorch.Tensor(gradient));
         @Nullable Tensor[] all = backward.apply(dy, needed);
-        for (int i = 0; i < all.length; i++) {
-          gradients.set(i, all[i]);
-        }
+        System.arraycopy(all, 0, gradients, 0, gradients.length);
       }
     }
   }
 
   /** Replaces the zeros that reach an input by its gradient. */
   private static final class Replace extends TensorTensorHook {
-    private final List<@Nullable Tensor> gradients;
+    private final @Nullable Tensor[] gradients;
     private final int index;
 
-    Replace(List<@Nullable Tensor> gradients, int index) {
+    Replace(@Nullable Tensor[] gradients, int index) {
       this.gradients = gradients;
       this.index = index;
     }
 
     @Override
     public TensorBase call(TensorBase zeros) {
-      Tensor gradient = gradients.get(index);
-      gradients.set(index, null);
+      Tensor gradient = gradients[index];
+      gradients[index] = null;
       return gradient == null ? zeros : gradient.at;
     }
   }
