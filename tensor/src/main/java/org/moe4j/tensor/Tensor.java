@@ -336,6 +336,11 @@ public final class Tensor implements AutoCloseable {
     return new Tensor(at.permute(order));
   }
 
+  /** All elements in one dimension. */
+  public Tensor flatten() {
+    return new Tensor(at.flatten());
+  }
+
   public Tensor unsqueeze(long dim) {
     return new Tensor(at.unsqueeze(dim));
   }
@@ -496,6 +501,12 @@ public final class Tensor implements AutoCloseable {
 
   public Tensor mulInPlace(double value) {
     at.mul_(new Scalar(value));
+    return this;
+  }
+
+  /** Writes {@code a * b} into this tensor. */
+  public Tensor mulInto(Tensor a, Tensor b) {
+    torch.mul_out(at, a.at, b.at);
     return this;
   }
 

@@ -1,0 +1,79 @@
+package org.moe4j;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.moe4j.tensor.DType;
+import org.moe4j.tensor.RandomSource;
+import org.moe4j.tensor.Scope;
+import org.moe4j.tensor.Tensor;
+
+/** The fused layer against autograd through a plain loop over experts. */
+class DroplessKernelTest {
+  private final Scope scope = Scope.open();
+
+  @AfterEach
+  void close() {
+    scope.close();
+  }
+
+  private static Tensor plain(
+      Tensor x, Tensor choices, Tensor weights, Tensor wIn, Tensor wOut, boolean gated,
+      DroplessKernel.Pointwise f) {
+    Tensor y = x.mul(0);
+    for (int e = 0; e < wIn.size(0); e++) {
+      Tensor h = x.mm(wIn.select(0, e).t());
+      long n = h.size(1) / 2;
+      Tensor a = gated ? f.forward(h.narrow(1, 0, n)).mul(h.narrow(1, n, n)) : f.forward(h);
+      Tensor gate = weights.mul(choices.eq(e).to(weights.dtype())).sum(1, true);
+      y = y.add(a.mm(wOut.select(0, e).t()).mul(gate));
+    }
+    return y;
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "0,4,2,true,SILU", "1,1,1,true,SILU", "37,4,2,true,GELU", "64,8,4,true,SILU",
+    "50,64,1,false,RELU", "33,4,4,false,GELU"
+  })
+  void equalsThePlainLoopForwardAndBackward(
+      int t, int e, int k, boolean gated, DroplessKernel.Pointwise f) {
+    RandomSource random = new RandomSource(t + 31L * e + k);
+    int d = 6;
+    int h = 5;
+    Tensor x = random.normal(0, 1, DType.F64, t, d).requiresGrad(true);
+    Tensor scores = random.uniform(0, 1, DType.F64, t, e);
+    Tensor choices = scores.topk(k, 1).indices().copy();
+    if (t > 8) {
+      choices.narrow(0, 3, 2).fillInPlace(-1); // two tokens lose everything
+      choices.select(1, 0).narrow(0, 6, 1).fillInPlace(-1); // one loses its first choice
+    }
+    Tensor weights = random.uniform(0, 1, DType.F64, t, k).requiresGrad(true);
+    Tensor wIn = random.normal(0, 1, DType.F64, e, gated ? 2L * h : h, d).requiresGrad(true);
+    Tensor wOut = random.normal(0, 1, DType.F64, e, d, h).requiresGrad(true);
+    Tensor[] leaves = {x, weights, wIn, wOut};
+    Tensor probe = random.normal(0, 1, DType.F64, t, d);
+
+    Tensor expected = plain(x, choices, weights, wIn, wOut, gated, f);
+    expected.mul(probe).sum().backward();
+    double[][] gradients = new double[4][];
+    for (int i = 0; i < 4; i++) {
+      gradients[i] = leaves[i].grad().orElseThrow().toDoubles();
+      leaves[i].clearGrad();
+    }
+    for (int repeat = 1; repeat <= 2; repeat++) { // the second call adds to the gradients
+      Tensor y = DroplessKernel.apply(x, choices, weights, wIn, wOut, gated, f);
+      assertThat(y.toDoubles()).containsExactly(expected.toDoubles(), within(1e-12));
+      y.mul(probe).sum().backward();
+      for (int i = 0; i < 4; i++) {
+        double[] got = leaves[i].grad().orElseThrow().toDoubles();
+        for (int j = 0; j < got.length; j++) {
+          assertThat(got[j]).isCloseTo(repeat * gradients[i][j], within(1e-10));
+        }
+      }
+    }
+  }
+}
