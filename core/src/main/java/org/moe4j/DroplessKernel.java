@@ -92,7 +92,18 @@ final class DroplessKernel {
     Tensor activation = activate(hidden).mulInPlace(rowWeights);
     Tensor y = rows.sum(rows.project(activation, down, true));
     return new OwnGradient.Result(
-        y, (dy, needed) -> backward(x, in[1], rows, rowWeights, hidden, up, down, dy, needed));
+        y,
+        (dy, needed) -> backward(x, in[1], rows, rowWeights, hidden, up, down, dy, needed),
+        x,
+        in[1],
+        rowWeights,
+        hidden,
+        up,
+        down,
+        rows.tokens(),
+        rows.slots(),
+        rows.bagRows(),
+        rows.bagStarts());
   }
 
   private Tensor activate(Tensor hidden) {

@@ -3,9 +3,11 @@ package org.moe4j.tensor;
 import java.util.List;
 import java.util.concurrent.ConcurrentHashMap;
 import org.bytedeco.pytorch.Dispatcher;
+import org.bytedeco.pytorch.GenericList;
 import org.bytedeco.pytorch.IValue;
 import org.bytedeco.pytorch.IValueVector;
 import org.bytedeco.pytorch.OperatorHandle;
+import org.bytedeco.pytorch.TensorList;
 import org.bytedeco.pytorch.TensorVector;
 import org.jspecify.annotations.Nullable;
 
@@ -41,9 +43,12 @@ public final class NativeOp {
    * @return the first result; for operators without a result, nothing is read
    */
   public Tensor call(@Nullable Object... arguments) {
-    IValueVector stack = push(arguments);
-    handle.callBoxed(stack);
-    return new Tensor(stack.get(0).toTensor());
+    try (Scope scope = Scope.open()) {
+      IValueVector stack = push(arguments);
+      handle.callBoxed(stack);
+      // toTensor() points into the stack, which is freed here: take a hold of our own.
+      return scope.pass(new Tensor(new org.bytedeco.pytorch.Tensor(stack.get(0).toTensor())));
+    }
   }
 
   /** Calls an operator that changes its arguments and returns nothing that is needed. */
@@ -73,7 +78,8 @@ public final class NativeOp {
       case List<?> list -> {
         TensorVector tensors = new TensorVector();
         list.forEach(t -> tensors.push_back(((Tensor) t).at));
-        yield new IValue(tensors);
+        // A typed list seen as a generic one: both are one pointer to the same list object.
+        yield new IValue(new GenericList(new TensorList(tensors)));
       }
       default ->
           throw new IllegalArgumentException(

@@ -1,5 +1,6 @@
 package org.moe4j.tensor;
 
+import java.util.List;
 import org.bytedeco.pytorch.TensorBase;
 import org.bytedeco.pytorch.TensorTensorHook;
 import org.bytedeco.pytorch.VoidTensorHook;
@@ -14,10 +15,15 @@ import org.jspecify.annotations.Nullable;
  * Nests, can be called any number of times, and inputs that need no gradient cost nothing. If no
  * input needs one, or nothing is being recorded, only the forward pass runs.
  *
- * <p>The forward and the backward pass belong in one {@link Scope}: what the function saved is freed
- * with the scope it was made in.
+ * <p>Both passes run in a scope of their own: what the forward pass makes is freed when it returns,
+ * except its output and what it names as saved; that is freed when the backward pass has run, or
+ * with the outermost {@link Scope} of the forward pass, whichever is first. So a backward pass can
+ * run once, and before that scope is closed.
  */
 public final class OwnGradient {
+  /** The gradient a hook returned last on this thread: still read after the hook has returned. */
+  private static final ThreadLocal<@Nullable Tensor> RETURNED = new ThreadLocal<>();
+
   private OwnGradient() {}
 
   /** The backward half: gradients of all inputs from the gradient of the output. */
@@ -31,10 +37,18 @@ public final class OwnGradient {
   }
 
   /**
-   * What a forward pass hands over: the output, in memory of its own (it is joined to the graph in
-   * place, so never a view of an input), and how to go back.
+   * What a forward pass hands over.
+   *
+   * @param output in memory of its own (it is joined to the graph in place, so never a view)
+   * @param backward the way back
+   * @param saved every tensor that {@code backward} uses, inputs included
    */
-  public record Result(Tensor output, Backward backward) {}
+  public record Result(Tensor output, Backward backward, List<Tensor> saved) {
+    /** A result whose backward function uses {@code saved}. */
+    public Result(Tensor output, Backward backward, Tensor... saved) {
+      this(output, backward, List.of(saved));
+    }
+  }
 
   /** The forward half; receives the inputs without history. */
   @FunctionalInterface
@@ -60,24 +74,28 @@ public final class OwnGradient {
       needed[i] = NoGrad.recording() && inputs[i].requiresGrad();
       any |= needed[i];
     }
-    Tensor[] plain = new Tensor[inputs.length];
-    for (int i = 0; i < inputs.length; i++) {
-      plain[i] = inputs[i].detach();
+    Scope step = Scope.outermost();
+    try (Scope scope = Scope.open()) {
+      Result result;
+      try (NoGrad off = NoGrad.open()) {
+        Tensor[] plain = new Tensor[inputs.length];
+        for (int i = 0; i < inputs.length; i++) {
+          plain[i] = inputs[i].detach();
+        }
+        result = forward.apply(plain);
+      }
+      return scope.pass(any ? record(result, inputs, needed, step) : result.output());
     }
-    Result result;
-    try (NoGrad off = NoGrad.open()) {
-      result = forward.apply(plain);
-    }
-    return any ? record(result, inputs, needed) : result.output();
   }
 
-  private static Tensor record(Result result, Tensor[] inputs, boolean[] needed) {
+  private static Tensor record(
+      Result result, Tensor[] inputs, boolean[] needed, @Nullable Scope step) {
     @Nullable Tensor[] gradients = new @Nullable Tensor[inputs.length];
     Tensor zero = null;
     for (int i = 0; i < inputs.length; i++) {
       if (needed[i]) {
         Tensor branch = new Tensor(inputs[i].at.alias());
-        branch.at.register_hook(new Replace(gradients, i));
+        hook(branch, new Replace(gradients, i), step);
         Tensor nothing =
             new Tensor(branch.at.flatten().narrow(0, 0, 0).sum()).to(result.output().dtype());
         zero = zero == null ? nothing : zero.add(nothing);
@@ -88,29 +106,47 @@ public final class OwnGradient {
       zero = Tensor.zeros(result.output().dtype(), result.output().device()).requiresGrad(true);
     }
     Tensor output = result.output().addInPlace(zero);
-    output.at.register_hook(new Arrive(result.backward(), gradients, needed));
+    for (Tensor saved : result.saved()) {
+      Scope.give(saved.at, step);
+    }
+    hook(output, new Arrive(result, gradients, needed), step);
     return output;
+  }
+
+  private static void hook(Tensor tensor, VoidTensorHook hook, @Nullable Scope step) {
+    Scope.give(hook, step);
+    tensor.at.register_hook(hook);
+  }
+
+  private static void hook(Tensor tensor, TensorTensorHook hook, @Nullable Scope step) {
+    Scope.give(hook, step);
+    tensor.at.register_hook(hook);
   }
 
   /** Runs the backward function when the output's gradient arrives. */
   private static final class Arrive extends VoidTensorHook {
-    private final Backward backward;
+    private final Result result;
     private final @Nullable Tensor[] gradients;
     private final boolean[] needed;
 
-    Arrive(Backward backward, @Nullable Tensor[] gradients, boolean[] needed) {
-      this.backward = backward;
+    Arrive(Result result, @Nullable Tensor[] gradients, boolean[] needed) {
+      this.result = result;
       this.gradients = gradients;
       this.needed = needed;
     }
 
     @Override
     public void call(TensorBase gradient) {
-      try (NoGrad off = NoGrad.open()) {
+      try (Scope scope = Scope.open();
+          NoGrad off = NoGrad.open()) {
         Tensor dy = new Tensor(new org.bytedeco.pytorch.Tensor(gradient));
-        @Nullable Tensor[] all = backward.apply(dy, needed);
-        System.arraycopy(all, 0, gradients, 0, gradients.length);
+        @Nullable Tensor[] all = result.backward().apply(dy, needed);
+        for (int i = 0; i < all.length; i++) {
+          Tensor one = all[i];
+          gradients[i] = one == null ? null : scope.pass(one);
+        }
       }
+      result.saved().forEach(Tensor::free);
     }
   }
 
@@ -126,9 +162,18 @@ public final class OwnGradient {
 
     @Override
     public TensorBase call(TensorBase zeros) {
+      Tensor before = RETURNED.get();
+      if (before != null) {
+        before.free(); // libtorch has its own hold on it by now
+        RETURNED.remove();
+      }
       Tensor gradient = gradients[index];
+      if (gradient == null) {
+        return zeros;
+      }
       gradients[index] = null;
-      return gradient == null ? zeros : gradient.at;
+      RETURNED.set(gradient);
+      return gradient.at;
     }
   }
 }

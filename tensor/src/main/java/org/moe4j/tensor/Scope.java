@@ -1,6 +1,10 @@
 package org.moe4j.tensor;
 
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.Iterator;
 import java.util.function.Supplier;
+import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerScope;
 import org.jspecify.annotations.Nullable;
 
@@ -17,16 +21,17 @@ import org.jspecify.annotations.Nullable;
  *
  * Scopes nest and belong to one thread. A tensor outlives its scope in two ways: {@link #pass} hands
  * it to the enclosing scope, {@link Tensor#keep} makes it live until {@link Tensor#close}. Gradients
- * are computed inside the scope of the forward pass they belong to.
+ * are computed before the outermost scope of their forward pass is closed.
  */
 public final class Scope implements AutoCloseable {
-  private static final ThreadLocal<Integer> DEPTH = ThreadLocal.withInitial(() -> 0);
+  private static final ThreadLocal<Deque<Scope>> OPEN = ThreadLocal.withInitial(ArrayDeque::new);
 
   private final PointerScope scope = new PointerScope();
   private final Thread owner = Thread.currentThread();
+  private boolean closed;
 
   private Scope() {
-    DEPTH.set(DEPTH.get() + 1);
+    OPEN.get().push(this);
   }
 
   /** Opens a scope on the calling thread. */
@@ -43,44 +48,46 @@ public final class Scope implements AutoCloseable {
 
   /** The number of scopes open on the calling thread. */
   public static int depth() {
-    return DEPTH.get();
+    return OPEN.get().size();
   }
 
-  /** Hands {@code tensor} to the enclosing scope; without one, keeps it until it is closed. */
+  /** Hands {@code tensor} to the enclosing scope; without one, it lives until it is freed. */
   public Tensor pass(Tensor tensor) {
-    tensor.at.retainReference();
-    PointerScope outer = outer();
-    if (outer != null) {
-      outer.attach(tensor.at);
-      tensor.at.releaseReference();
-    }
+    Iterator<Scope> scopes = OPEN.get().iterator();
+    while (scopes.hasNext() && !isThis(scopes.next())) {}
+    give(tensor.at, scopes.hasNext() ? scopes.next() : null);
     return tensor;
   }
 
-  @SuppressWarnings("ReferenceEquality") // this very scope, not an equal one
-  private @Nullable PointerScope outer() {
-    PointerScope found = null;
-    var scopes = PointerScope.getScopeIterator();
-    // Innermost first; the one after this scope encloses it.
-    boolean mine = false;
-    while (scopes.hasNext()) {
-      PointerScope next = scopes.next();
-      if (mine) {
-        found = next;
-        break;
-      }
-      mine = next == scope;
-    }
-    return found;
+  /** The outermost scope of this thread, if any is open. */
+  static @Nullable Scope outermost() {
+    return OPEN.get().peekLast();
   }
 
+  /** Makes {@code pointer} live as long as the scope {@code to}; without one, until it is freed. */
+  static void give(Pointer pointer, @Nullable Scope to) {
+    if (to == null) {
+      pointer.retainReference();
+    } else {
+      to.scope.attach(pointer);
+    }
+  }
+
+  @SuppressWarnings("ReferenceEquality") // this very scope, not an equal one
+  private boolean isThis(Scope other) {
+    return this == other;
+  }
+
+  /** Frees what was made in this scope. Closing it again does nothing. */
   @Override
-  @SuppressWarnings("ReferenceEquality")
   public void close() {
-    if (Thread.currentThread() != owner) {
+    if (Thread.currentThread().threadId() != owner.threadId()) {
       throw new IllegalStateException("a Scope is closed on the thread that opened it");
     }
-    DEPTH.set(DEPTH.get() - 1);
-    scope.close();
+    if (!closed) {
+      closed = true;
+      OPEN.get().removeFirstOccurrence(this);
+      scope.close();
+    }
   }
 }

@@ -226,10 +226,15 @@ public final class Tensor implements AutoCloseable {
     return this;
   }
 
-  /** Frees the tensor now. */
+  /** Gives back what {@link #keep} took: outside any scope, frees the tensor. */
   @Override
   public void close() {
     at.close();
+  }
+
+  /** Frees this tensor's hold on its memory at once, whatever scope it belongs to. */
+  public void free() {
+    at.deallocate();
   }
 
   // ---- differentiation ----

@@ -35,7 +35,9 @@ class OwnGradientTest {
                   new @Nullable Tensor[] {
                     needed[0] ? dy.mul(t) : null,
                     needed[1] ? dy.mul(in[0]).mul(t.square().neg().add(1)) : null
-                  });
+                  },
+              in[0],
+              t);
         },
         a,
         b);
@@ -108,7 +110,8 @@ class OwnGradientTest {
                     (dy, needed) -> {
                       seen[0] = needed.clone();
                       return new @Nullable Tensor[] {dy.mul(in[1]), null};
-                    }),
+                    },
+                    in[1]),
             a,
             frozen);
     y.sum().backward();
@@ -170,5 +173,70 @@ class OwnGradientTest {
       double slope = (f.apply(Tensor.of(up)).item() - f.apply(Tensor.of(down)).item()) / 2e-6;
       assertThat(db[i]).isCloseTo(slope, within(1e-7));
     }
+  }
+
+  @Test
+  void aFunctionWithLeavesOfItsOwnIsRecordedWithoutAnyInput() {
+    Tensor w = leaf(3, 2);
+    Tensor x = random.normal(0, 1, DType.F64, 4, 3);
+    for (int call = 1; call <= 2; call++) {
+      Tensor y =
+          OwnGradient.apply(
+              in ->
+                  new OwnGradient.Result(
+                      in[0].mm(w.detach()),
+                      (dy, needed) -> {
+                        Tensor dw = in[0].t().mm(dy);
+                        w.grad().ifPresentOrElse(g -> g.addInPlace(dw), () -> w.setGrad(dw));
+                        return new @Nullable Tensor[] {null};
+                      },
+                      in[0]),
+              true,
+              x);
+      y.sum().backward();
+    }
+    double[] got = gradient(w);
+    w.clearGrad();
+    x.mm(w).sum().mul(2).backward();
+    assertThat(got).containsExactly(gradient(w), within(1e-12));
+  }
+
+  @Test
+  void whatWasNotSavedIsGoneWhenTheForwardPassReturns() {
+    Tensor[] temporary = new Tensor[1];
+    Tensor a = leaf(4);
+    Tensor y =
+        OwnGradient.apply(
+            in -> {
+              temporary[0] = in[0].exp();
+              return new OwnGradient.Result(
+                  temporary[0].mul(2), (dy, needed) -> new @Nullable Tensor[] {dy});
+            },
+            a);
+    assertThat(temporary[0].at.isNull()).isTrue();
+    y.sum().backward();
+    assertThat(gradient(a)).containsExactly(1, 1, 1, 1);
+  }
+
+  @Test
+  void theForwardPassMayRunInAnInnerScope() {
+    Tensor a = leaf(5);
+    Tensor loss = Scope.of(() -> product(a, product(a, a)).sum());
+    loss.backward();
+    double[] got = gradient(a);
+    a.clearGrad();
+    a.mul(a.mul(a.tanh()).tanh()).sum().backward();
+    assertThat(got).containsExactly(gradient(a), within(1e-12));
+  }
+
+  @Test
+  void worksOutsideAnyScope() {
+    scope.close();
+    Tensor a = leaf(5);
+    product(a, a).sum().backward();
+    double[] got = gradient(a);
+    a.clearGrad();
+    a.mul(a.tanh()).sum().backward();
+    assertThat(got).containsExactly(gradient(a), within(1e-12));
   }
 }

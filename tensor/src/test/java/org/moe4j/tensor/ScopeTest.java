@@ -59,7 +59,8 @@ class ScopeTest {
                     new OwnGradient.Result(
                         in[0].mm(in[1]),
                         (dy, needed) ->
-                            new @Nullable Tensor[] {null, in[0].t().mm(dy)}),
+                            new @Nullable Tensor[] {null, in[0].t().mm(dy)},
+                        in[0]),
                 x,
                 w);
         Tensor loss = Ops.silu(y).square().mean();
