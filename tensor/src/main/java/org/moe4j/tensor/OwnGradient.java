@@ -143,7 +143,11 @@ public final class OwnGradient {
         @Nullable Tensor[] all = result.backward().apply(dy, needed);
         for (int i = 0; i < all.length; i++) {
           Tensor one = all[i];
-          gradients[i] = one == null ? null : scope.pass(one);
+          // A hold of its own: the function may return a tensor that is also saved, twice even.
+          gradients[i] =
+              one == null
+                  ? null
+                  : scope.pass(new Tensor(new org.bytedeco.pytorch.Tensor(one.at)));
         }
       }
       result.saved().forEach(Tensor::free);

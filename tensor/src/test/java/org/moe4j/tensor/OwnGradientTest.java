@@ -239,4 +239,22 @@ class OwnGradientTest {
     a.mul(a.tanh()).sum().backward();
     assertThat(got).containsExactly(gradient(a), within(1e-12));
   }
+
+  @Test
+  void aSavedTensorMayBeTheGradientOfTwoInputs() {
+    Tensor a = leaf(3);
+    Tensor b = leaf(3);
+    OwnGradient.apply(
+            in -> {
+              Tensor g = in[0].mul(0).add(5);
+              return new OwnGradient.Result(
+                  in[0].add(in[1]), (dy, needed) -> new @Nullable Tensor[] {g, g}, g);
+            },
+            a,
+            b)
+        .sum()
+        .backward();
+    assertThat(gradient(a)).containsExactly(5, 5, 5);
+    assertThat(gradient(b)).containsExactly(5, 5, 5);
+  }
 }
