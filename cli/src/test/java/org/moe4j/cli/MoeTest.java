@@ -87,7 +87,9 @@ class MoeTest {
     assertThat(help.out()).contains("Usage: moe", "echo", "fail", "Examples:");
     assertThat(help.err()).isEmpty();
     assertThat(moe("echo", "--help").out()).contains("Usage: moe echo", "moe echo hello");
-    assertThat(moe("--version").out()).contains("moe ", "libtorch 2", "Java 25").doesNotContain("$");
+    assertThat(moe("--version").out())
+        .contains("moe ", "libtorch 2", "Java 25")
+        .doesNotContain("$");
   }
 
   @Test
@@ -177,15 +179,15 @@ class MoeTest {
           }
         };
     StringWriter err = new StringWriter();
-    int status =
-        Moe.run(COMMANDS, StandardStreams.writer(broken), new PrintWriter(err), args);
+    int status = Moe.run(COMMANDS, StandardStreams.writer(broken), new PrintWriter(err), args);
     return new Run(status, "", err.toString());
   }
 
   @Test
   void outputIsUtf8() {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-    Moe.run(COMMANDS, StandardStreams.writer(bytes), new PrintWriter(new StringWriter()), "echo", "é");
+    Moe.run(
+        COMMANDS, StandardStreams.writer(bytes), new PrintWriter(new StringWriter()), "echo", "é");
     assertThat(bytes.toString(StandardCharsets.UTF_8)).isEqualTo("é" + System.lineSeparator());
   }
 

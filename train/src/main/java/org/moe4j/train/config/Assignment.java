@@ -16,7 +16,9 @@ record Assignment(List<String> path, String text) {
         List.of(assignment.substring(0, Math.max(0, equals)).strip().split("\\.", -1));
     if (equals <= 0 || path.stream().anyMatch(String::isBlank)) {
       throw new MoeException(
-          "--set " + assignment + ": the form section.key=value is expected, as in train.steps=100");
+          "--set "
+              + assignment
+              + ": the form section.key=value is expected, as in train.steps=100");
     }
     return new Assignment(path, assignment.substring(equals + 1).strip());
   }

@@ -17,10 +17,12 @@ final class Check {
   /** Refuses a record that holds a number out of its key's range, however it was made. */
   static void ranges(String section, Record config) {
     for (Field field : Field.of(config.getClass()).values()) {
-      Object value = field.valueIn(config) instanceof Optional<?> o ? o.orElse(null) : field.valueIn(config);
+      Object value =
+          field.valueIn(config) instanceof Optional<?> o ? o.orElse(null) : field.valueIn(config);
       if (value != null && !Value.inRange(value, field.key())) {
         throw new MoeException(
-            "[%s] %s = %s: %s is expected".formatted(section, field.name(), value, field.expected()));
+            "[%s] %s = %s: %s is expected"
+                .formatted(section, field.name(), value, field.expected()));
       }
     }
   }

@@ -15,13 +15,13 @@ import tools.jackson.databind.node.ObjectNode;
  *
  * <p>The record's components are the keys. Supported: {@code int}, {@code long}, {@code double},
  * {@code boolean}, strings, paths, enums (kebab case), records (sections), and of these {@code
- * List} (a lone value counts as a list of one), {@code Optional} and {@code Map<String, String>}
- * (a free table). Every component carries a {@link Key}. What the file leaves out keeps the value
- * of the record given as default, so an {@code Optional} has to be empty there.
+ * List} (a lone value counts as a list of one), {@code Optional} and {@code Map<String, String>} (a
+ * free table). Every component carries a {@link Key}. What the file leaves out keeps the value of
+ * the record given as default, so an {@code Optional} has to be empty there.
  *
  * <p>Whatever is wrong ends in a {@link MoeException} that names the file, the section and the key,
- * and what is expected: unknown keys (with the nearest known one), wrong types, values out of range,
- * and what the records' own constructors refuse.
+ * and what is expected: unknown keys (with the nearest known one), wrong types, values out of
+ * range, and what the records' own constructors refuse.
  *
  * @param <T> the record
  */
@@ -37,8 +37,8 @@ public final class ConfigFormat<T extends Record> {
   }
 
   /**
-   * Reads {@code file}; then {@code overrides} of the form {@code section.key=value} replace what it
-   * says, the last one of a key winning. Values are written as in TOML; strings may go without
+   * Reads {@code file}; then {@code overrides} of the form {@code section.key=value} replace what
+   * it says, the last one of a key winning. Values are written as in TOML; strings may go without
    * quotes, and an empty value unsets an optional key.
    */
   public T read(Path file, List<String> overrides) {
@@ -72,7 +72,9 @@ public final class ConfigFormat<T extends Record> {
       if (Files.size(file) > MAX_BYTES) {
         throw new MoeException(file + ": too large for a configuration file (over 1 MiB)");
       }
-      return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(Files.readAllBytes(file)))
+      return StandardCharsets.UTF_8
+          .newDecoder()
+          .decode(ByteBuffer.wrap(Files.readAllBytes(file)))
           .toString();
     } catch (CharacterCodingException e) {
       throw new MoeException(file + ": not UTF-8 text; save the file as UTF-8", e);

@@ -55,7 +55,14 @@ public record DataSection(
 
   static DataSection defaults() {
     return new DataSection(
-        List.of(WORDNET), Optional.empty(), "text", Optional.empty(), 0.02, 4096, Optional.empty(), 128);
+        List.of(WORDNET),
+        Optional.empty(),
+        "text",
+        Optional.empty(),
+        0.02,
+        4096,
+        Optional.empty(),
+        128);
   }
 
   /** Whether the text is the embedded corpus. */

@@ -59,7 +59,8 @@ public record MoeSection(
   /** Refuses more choices than experts, and a capacity that nothing would apply. */
   public MoeSection {
     options = Collections.unmodifiableMap(new LinkedHashMap<>(options));
-    Check.that(!router.isBlank(), "moe", "router is empty; name one, for example \"softmax-top-k\"");
+    Check.that(
+        !router.isBlank(), "moe", "router is empty; name one, for example \"softmax-top-k\"");
     Check.that(
         topK <= experts,
         "moe",

@@ -66,8 +66,7 @@ final class RecordReader {
         default -> throw notATable(node, inner);
       };
     }
-    return leaf(node, field)
-        .orElseThrow(() -> refused(node, field, section));
+    return leaf(node, field).orElseThrow(() -> refused(node, field, section));
   }
 
   private static Optional<Object> leaf(JsonNode node, Field field) {
@@ -93,7 +92,9 @@ final class RecordReader {
     return values.size() == items.size() ? Optional.of(values) : Optional.empty();
   }
 
-  /** A name needs no quotes, even one that looks like a number; quotes and lists mean what they say. */
+  /**
+   * A name needs no quotes, even one that looks like a number; quotes and lists mean what they say.
+   */
   private static JsonNode valueOf(Assignment override, Field field) {
     String text = override.text();
     boolean quoted = text.startsWith("\"") || text.startsWith("'");
@@ -149,7 +150,9 @@ final class RecordReader {
     String name = entry.getKey();
     String missing =
         section.isEmpty()
-            ? (entry.getValue().isObject() ? "no section [" + name + "]" : "no key '" + name + "' outside of a section")
+            ? (entry.getValue().isObject()
+                ? "no section [" + name + "]"
+                : "no key '" + name + "' outside of a section")
             : "[" + section + "] has no key '" + name + "'";
     String hint =
         elsewhere(name, root)

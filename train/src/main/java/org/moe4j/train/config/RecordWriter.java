@@ -95,8 +95,7 @@ final class RecordWriter {
                 case '\\' -> quoted.append("\\\\");
                 case '\n' -> quoted.append("\\n");
                 case '\t' -> quoted.append("\\t");
-                default ->
-                    quoted.append(c < ' ' || c == 0x7f ? "\\u%04x".formatted(c) : (char) c);
+                default -> quoted.append(c < ' ' || c == 0x7f ? "\\u%04x".formatted(c) : (char) c);
               }
             });
     return quoted.append('"').toString();

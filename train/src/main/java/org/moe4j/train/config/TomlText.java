@@ -25,7 +25,9 @@ final class TomlText {
     }
   }
 
-  /** The value that {@code text} writes; what is not a TOML value is a string without its quotes. */
+  /**
+   * The value that {@code text} writes; what is not a TOML value is a string without its quotes.
+   */
   static JsonNode value(String text) {
     try {
       return parse("v = " + text, "value").get("v");

@@ -16,13 +16,22 @@ public record TrainSection(
     @Key(doc = "Decay of AdamW's mean of gradients.", min = 0, below = 1) double beta1,
     @Key(doc = "Decay of AdamW's mean of squared gradients.", min = 0, below = 1) double beta2,
     @Key(doc = "Added to AdamW's denominator.", above = 0) double eps,
-    @Key(doc = "Largest norm of all gradients together; larger ones are scaled down; 0 turns it off.", min = 0)
+    @Key(
+            doc =
+                "Largest norm of all gradients together; larger ones are scaled down; 0 turns it off.",
+            min = 0)
         double clip,
     @Key(doc = "Precision of the matrix products; the router always computes in fp32.")
         Precision precision,
-    @Key(doc = "Validate after so many steps, and at the end; 0: at the end only.", unit = "steps", min = 0)
+    @Key(
+            doc = "Validate after so many steps, and at the end; 0: at the end only.",
+            unit = "steps",
+            min = 0)
         int validateEvery,
-    @Key(doc = "Write a checkpoint after so many steps, and at the end; 0: at the end only.", unit = "steps", min = 0)
+    @Key(
+            doc = "Write a checkpoint after so many steps, and at the end; 0: at the end only.",
+            unit = "steps",
+            min = 0)
         int checkpointEvery,
     @Key(doc = "Print a sample after so many steps; 0: never.", unit = "steps", min = 0)
         int sampleEvery,

@@ -11,7 +11,10 @@ import tools.jackson.databind.JsonNode;
 final class Value {
   private Value() {}
 
-  /** {@code node} as {@code type}, or empty when it is of another type or out of {@code key}'s range. */
+  /**
+   * {@code node} as {@code type}, or empty when it is of another type or out of {@code key}'s
+   * range.
+   */
   static Optional<Object> of(JsonNode node, Class<?> type, Key key) {
     return typed(node, type).filter(value -> inRange(value, key));
   }
@@ -62,7 +65,11 @@ final class Value {
       return true;
     }
     double d = number.doubleValue();
-    return Double.isFinite(d) && d >= key.min() && d <= key.max() && d > key.above() && d < key.below();
+    return Double.isFinite(d)
+        && d >= key.min()
+        && d <= key.max()
+        && d > key.above()
+        && d < key.below();
   }
 
   /** Whether text without quotes can only be meant as a string for {@code type}. */

@@ -228,9 +228,19 @@ class TrainingConfigTest {
     MoeSection m = d.moe();
     MoeSection broken =
         new MoeSection(
-            m.router(), m.experts(), m.topK(), m.expertFfn(), m.sharedExperts(), m.renormalise(),
-            m.scale(), MoeSection.Dispatcher.CAPACITY, Optional.of(-1.0), m.activation(),
-            m.balanceLoss(), m.zLoss(), m.options());
+            m.router(),
+            m.experts(),
+            m.topK(),
+            m.expertFfn(),
+            m.sharedExperts(),
+            m.renormalise(),
+            m.scale(),
+            MoeSection.Dispatcher.CAPACITY,
+            Optional.of(-1.0),
+            m.activation(),
+            m.balanceLoss(),
+            m.zLoss(),
+            m.options());
     assertThatThrownBy(() -> new TrainingConfig(d.run(), d.data(), d.model(), broken, d.train()))
         .isInstanceOf(MoeException.class)
         .hasMessage(
