@@ -97,7 +97,7 @@ public final class Moe implements Callable<Integer> {
         .setExecutionExceptionHandler((e, at, ignored) -> report(e, at.getErr()));
   }
 
-  private static String name(Class<?> command) {
+  static String name(Class<?> command) {
     return command.getAnnotation(Command.class).name();
   }
 
