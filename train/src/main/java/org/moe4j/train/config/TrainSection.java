@@ -1,5 +1,7 @@
 package org.moe4j.train.config;
 
+import java.util.Optional;
+
 /** Section {@code [train]}. */
 public record TrainSection(
     @Key(doc = "Updates of the parameters.", min = 1) int steps,
@@ -10,8 +12,13 @@ public record TrainSection(
     @Key(doc = "Learning rate after the warm-up.", above = 0) double learningRate,
     @Key(doc = "Learning rate at the end of the cosine; at most learning-rate.", min = 0)
         double minLearningRate,
-    @Key(doc = "Steps over which the learning rate rises from zero; at most steps.", min = 0)
-        int warmup,
+    @Key(
+            doc =
+                "Steps over which the learning rate rises from zero, at most steps; a tenth of the"
+                    + " steps where it is not set.",
+            unit = "steps",
+            min = 0)
+        Optional<Integer> warmup,
     @Key(doc = "Weight decay of AdamW, on matrices only.", min = 0) double weightDecay,
     @Key(doc = "Decay of AdamW's mean of gradients.", min = 0, below = 1) double beta1,
     @Key(doc = "Decay of AdamW's mean of squared gradients.", min = 0, below = 1) double beta2,
@@ -48,13 +55,33 @@ public record TrainSection(
             + learningRate
             + "; lower it");
     Check.that(
-        warmup <= steps,
+        warmup.orElse(0) <= steps,
         "train",
-        "warmup = " + warmup + " is longer than steps = " + steps + "; shorten it");
+        "warmup = " + warmup.orElse(0) + " is longer than steps = " + steps + "; shorten it");
+  }
+
+  /** Steps of warm-up: as set, or a tenth of all. */
+  public int warmupSteps() {
+    return warmup.orElse(steps / 10);
   }
 
   static TrainSection defaults() {
     return new TrainSection(
-        300, 16, 1, 2e-3, 2e-4, 30, 0.1, 0.9, 0.95, 1e-8, 1, Precision.BF16, 100, 100, 100, 1);
+        300,
+        16,
+        1,
+        2e-3,
+        2e-4,
+        Optional.empty(),
+        0.1,
+        0.9,
+        0.95,
+        1e-8,
+        1,
+        Precision.BF16,
+        100,
+        100,
+        100,
+        1);
   }
 }
