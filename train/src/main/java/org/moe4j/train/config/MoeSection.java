@@ -1,0 +1,95 @@
+package org.moe4j.train.config;
+
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+
+/** Section {@code [moe]}. */
+public record MoeSection(
+    @Key(doc = "The router, by its name in the registry.") String router,
+    @Key(doc = "Routed experts of a layer.", min = 1, max = 1_048_576) int experts,
+    @Key(doc = "Experts that a token goes to; at most experts.", min = 1, max = 4096) int topK,
+    @Key(doc = "Width inside an expert.", min = 1, max = 1_048_576) int expertFfn,
+    @Key(doc = "Experts beside the routed ones that every token goes to.", min = 0, max = 1024)
+        int sharedExperts,
+    @Key(doc = "When the weights of a token's chosen experts are made to sum to one.")
+        Renormalise renormalise,
+    @Key(doc = "Factor on the weights of the routed experts.", above = 0) double scale,
+    @Key(
+            doc =
+                "How tokens reach their experts: dropless (grouped matmul, nothing is dropped),"
+                    + " capacity (fixed buffers) or einsum (one-hot matrices, the slow reference).")
+        Dispatcher dispatcher,
+    @Key(
+            doc =
+                "Places of an expert over its even share of the tokens; what goes beyond is"
+                    + " dropped. Needs a dispatcher other than dropless.",
+            above = 0,
+            max = 1_000_000)
+        Optional<Double> capacityFactor,
+    @Key(doc = "Nonlinearity of an expert; the GLU kinds have a gate beside it.")
+        Activation activation,
+    @Key(doc = "Weight of the load-balancing loss.", min = 0) double balanceLoss,
+    @Key(doc = "Weight of the router z-loss.", min = 0) double zLoss,
+    @Key(doc = "Settings that this router alone has, by name.") Map<String, String> options) {
+
+  /** When the combine weights are normalised. */
+  public enum Renormalise {
+    NO,
+    BEFORE_DROP,
+    AFTER_DROP
+  }
+
+  /** How tokens reach their experts and come back. */
+  public enum Dispatcher {
+    DROPLESS,
+    CAPACITY,
+    EINSUM
+  }
+
+  /** The nonlinearity of an expert. */
+  public enum Activation {
+    SWIGLU,
+    GEGLU,
+    RELU,
+    GELU
+  }
+
+  /** Refuses more choices than experts, and a capacity that nothing would apply. */
+  public MoeSection {
+    options = Collections.unmodifiableMap(new LinkedHashMap<>(options));
+    Check.that(
+        !router.isBlank(), "moe", "router is empty; name one, for example \"softmax-top-k\"");
+    Check.that(
+        topK <= experts,
+        "moe",
+        "top-k = " + topK + " is more than experts = " + experts + "; lower top-k");
+    Check.that(
+        capacityFactor.isEmpty() || dispatcher != Dispatcher.DROPLESS,
+        "moe",
+        "capacity-factor does not go with dispatcher = \"dropless\", which drops nothing; leave"
+            + " it out or use dispatcher = \"capacity\"");
+    Check.that(
+        capacityFactor.isPresent() || dispatcher != Dispatcher.CAPACITY,
+        "moe",
+        "dispatcher = \"capacity\" needs a capacity-factor, for example 1.25");
+  }
+
+  static MoeSection defaults() {
+    return new MoeSection(
+        "softmax-top-k",
+        16,
+        2,
+        256,
+        0,
+        Renormalise.BEFORE_DROP,
+        1,
+        Dispatcher.DROPLESS,
+        Optional.empty(),
+        Activation.SWIGLU,
+        0.01,
+        0.001,
+        Map.of());
+  }
+}
