@@ -92,10 +92,8 @@ final class TableErrors {
           : Optional.of("holds more than one JSON value; put each on its own line");
     } catch (JacksonException e) {
       return Optional.of(
-          "is malformed JSON at column %d: %s; correct or remove it"
-              .formatted(
-                  e.getLocation().getColumnNr(),
-                  e.getOriginalMessage().lines().findFirst().orElse("syntax error")));
+          "is malformed JSON: %s; correct or remove it"
+              .formatted(e.getOriginalMessage().lines().findFirst().orElse("syntax error")));
     }
   }
 
