@@ -13,14 +13,14 @@ final class IntList {
 
   void add(int value) {
     if (size == values.length) {
-      values = Arrays.copyOf(values, size + (size >> 1));
+      values = Arrays.copyOf(values, grown(size));
     }
     values[size++] = value;
   }
 
   void addAll(int[] more) {
     if (size + more.length > values.length) {
-      values = Arrays.copyOf(values, Math.max(size + more.length, size + (size >> 1)));
+      values = Arrays.copyOf(values, Math.max(size + more.length, grown(size)));
     }
     System.arraycopy(more, 0, values, size, more.length);
     size += more.length;
@@ -32,6 +32,11 @@ final class IntList {
 
   int size() {
     return size;
+  }
+
+  /** Half as many again, as far as an array can go. */
+  static int grown(int size) {
+    return (int) Math.min(Integer.MAX_VALUE - 8, size + (size >> 1) + 1L);
   }
 
   int[] toArray() {
