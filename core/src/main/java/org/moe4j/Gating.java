@@ -191,7 +191,7 @@ public record Gating(
 
   /** Scores [T,k] of {@code choices} [T,k], read from {@code scores} [T,E]; -1 reads anything. */
   Tensor selected(Tensor scores, Tensor choices) {
-    Tensor read = scores.gather(1, choices.clampMin(0));
+    Tensor read = scores.gather(1, choices.maskedFill(choices.lt(0), 0));
     return order == Order.SELECT_THEN_SCORE ? score.of(read) : read;
   }
 

@@ -2,6 +2,7 @@ package org.moe4j;
 
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.MoeException;
+import org.moe4j.tensor.Ops;
 import org.moe4j.tensor.Tensor;
 
 /**
@@ -33,7 +34,6 @@ public final class OneHotDispatcher implements Dispatcher<OneHotDispatcher.Masks
     return switch (routing) {
       case TokenChoice r -> {
         Tensor w = r.weights();
-        // One-hot rows of E + 1 classes: a choice that is not served is class 0 and cut off.
         Tensor hot = oneHot(r.experts(), r.expertCount(), w.dtype());
         Tensor mask = hot.sum(1, false);
         Tensor weights = hot.mul(w.unsqueeze(-1)).sum(1, false);
@@ -56,9 +56,9 @@ public final class OneHotDispatcher implements Dispatcher<OneHotDispatcher.Masks
     };
   }
 
+  /** One-hot rows of n + 1 classes: an absent id is the last class, which is cut off. */
   private static Tensor oneHot(Tensor ids, long n, DType type) {
-    Tensor shifted = org.moe4j.tensor.Ops.oneHot(ids.add(1), n + 1, type);
-    return shifted.narrow(-1, 1, n);
+    return Ops.oneHot(ids.maskedFill(ids.lt(0), n), n + 1, type).narrow(-1, 0, n);
   }
 
   private static Masks masked(Tensor x, Tensor mask, Tensor weights, Gating gating) {
