@@ -58,7 +58,7 @@ public final class OneHotDispatcher implements Dispatcher<OneHotDispatcher.Masks
 
   /** One-hot rows of n + 1 classes: an absent id is the last class, which is cut off. */
   private static Tensor oneHot(Tensor ids, long n, DType type) {
-    return Ops.oneHot(ids.maskedFill(ids.lt(0), n), n + 1, type).narrow(-1, 0, n);
+    return Ops.oneHot(ids.maskedFill(ids.lt(0), (double) n), n + 1, type).narrow(-1, 0, n);
   }
 
   private static Masks masked(Tensor x, Tensor mask, Tensor weights, Gating gating) {
