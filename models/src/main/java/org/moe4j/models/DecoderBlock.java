@@ -38,7 +38,7 @@ public final class DecoderBlock {
       }
       case FeedForwardConfig.Moe f -> {
         this.dense = null;
-        this.moe = new MoeLayer(f.moe(), d, store.under("moe"), layer);
+        this.moe = new MoeLayer(f.moe(), store.under("moe"), layer);
       }
     }
   }
