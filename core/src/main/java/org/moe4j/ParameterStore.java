@@ -5,6 +5,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.Predicate;
+import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.RandomSource;
@@ -19,18 +20,29 @@ public final class ParameterStore implements AutoCloseable {
   private final String prefix;
   private final RandomSource random;
   private final Device device;
+  private final DType dtype;
 
   private ParameterStore(
-      Map<String, Parameter> parameters, String prefix, RandomSource random, Device device) {
+      Map<String, Parameter> parameters,
+      String prefix,
+      RandomSource random,
+      Device device,
+      DType dtype) {
     this.parameters = parameters;
     this.prefix = prefix;
     this.random = random;
     this.device = device;
+    this.dtype = dtype;
   }
 
   /** An empty store whose parameters start from {@code random} and live on {@code device}. */
   public ParameterStore(RandomSource random, Device device) {
-    this(new LinkedHashMap<>(), "", random, device);
+    this(random, device, DType.F32);
+  }
+
+  /** An empty store of parameters of type {@code dtype}; F64 is for checks against theory. */
+  public ParameterStore(RandomSource random, Device device, DType dtype) {
+    this(new LinkedHashMap<>(), "", random, device, dtype);
   }
 
   /** An empty store on the CPU. */
@@ -40,17 +52,17 @@ public final class ParameterStore implements AutoCloseable {
 
   /** This store seen from {@code part}: names get {@code part.} in front. */
   public ParameterStore under(String part) {
-    return new ParameterStore(parameters, prefix + part + ".", random, device);
+    return new ParameterStore(parameters, prefix + part + ".", random, device, dtype);
   }
 
-  /** Makes an F32 parameter. */
+  /** Makes a parameter of the store's type. */
   public Parameter create(String name, Role role, Init init, long... shape) {
     String full = prefix + name;
     if (parameters.containsKey(full)) {
       throw new IllegalStateException("parameter " + full + " was made twice");
     }
     try (Scope scope = Scope.open()) {
-      Parameter p = new Parameter(full, role, init.make(random, shape).to(device));
+      Parameter p = new Parameter(full, role, init.make(random, shape).to(dtype).to(device));
       parameters.put(full, p);
       return p;
     }
@@ -82,6 +94,11 @@ public final class ParameterStore implements AutoCloseable {
   /** The device the parameters live on. */
   public Device device() {
     return device;
+  }
+
+  /** The type the parameters are made in. */
+  public DType dtype() {
+    return dtype;
   }
 
   /** Frees all parameters. */

@@ -385,6 +385,22 @@ public final class Tensor implements AutoCloseable {
         at.repeat_interleave(times, new LongOptional(dim), new LongOptional()));
   }
 
+  /** The slices along {@code dim}, without it, as views; goes back as one stack. */
+  public List<Tensor> unbind(long dim) {
+    return list(at.unbind(dim));
+  }
+
+  /** Pieces of the given lengths along {@code dim}, as views; goes back as one concatenation. */
+  public List<Tensor> split(long[] lengths, long dim) {
+    return list(at.split_with_sizes(lengths, dim));
+  }
+
+  private static List<Tensor> list(TensorVector tensors) {
+    Tensor[] all = new Tensor[(int) tensors.size()];
+    Arrays.setAll(all, i -> new Tensor(tensors.get(i)));
+    return List.of(all);
+  }
+
   // ---- indexing ----
 
   public Tensor indexSelect(long dim, Tensor index) {

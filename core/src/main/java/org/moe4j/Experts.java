@@ -1,0 +1,18 @@
+package org.moe4j;
+
+import org.moe4j.tensor.Tensor;
+
+/** A bank of E experts with stacked weights. */
+public interface Experts {
+  /** E. */
+  int count();
+
+  /**
+   * Each row computed by its expert.
+   *
+   * @param input rows of width d
+   * @param context phase and random source
+   * @return rows in the same layout and type
+   */
+  Tensor forward(ExpertInput input, TokenContext context);
+}

@@ -1,0 +1,60 @@
+package org.moe4j;
+
+import org.moe4j.tensor.DType;
+import org.moe4j.tensor.Tensor;
+
+/**
+ * Selection limited to the experts of a few groups (DeepSeek-V2 and V3): E experts in equal
+ * consecutive groups, of which each token keeps the best.
+ *
+ * @param groups number of groups; 1 is no limit
+ * @param kept groups a token may choose from
+ * @param score how a group is rated
+ * @param mask what replaces the scores of the other groups
+ */
+public record GroupLimit(int groups, int kept, GroupScore score, Mask mask) {
+  /** A group's rating. */
+  public enum GroupScore {
+    /** Its best score (V2). */
+    MAX,
+    /** The sum of its two best scores (V3). */
+    TOP2_SUM
+  }
+
+  /** The score of an expert outside the kept groups. */
+  public enum Mask {
+    /** 0: such an expert can still win against negative scores. */
+    ZERO,
+    /** Minus infinity. */
+    MINUS_INFINITY
+  }
+
+  /** No limit. */
+  public static final GroupLimit NONE =
+      new GroupLimit(1, 1, GroupScore.MAX, Mask.MINUS_INFINITY);
+
+  /** Selection scores [T,E] with all but the best groups masked; carries no gradient. */
+  Tensor apply(Tensor scores) {
+    if (groups == 1 || kept == groups) {
+      return scores;
+    }
+    Tensor plain = scores.detach();
+    long tokens = plain.size(0);
+    long size = plain.size(1) / groups;
+    Tensor grouped = plain.view(tokens, groups, size);
+    Tensor rating =
+        score == GroupScore.MAX || size == 1
+            ? grouped.max(-1, false)
+            : grouped.topk(2, -1).values().sum(-1, false);
+    Tensor best = Selection.top(rating, kept);
+    Tensor open =
+        Tensor.zeros(DType.F32, plain.device(), tokens, groups)
+            .scatter(1, best, Tensor.full(1, DType.F32, plain.device(), tokens, kept))
+            .gt(0)
+            .unsqueeze(-1)
+            .expand(tokens, groups, size)
+            .reshape(tokens, groups * size);
+    return plain.maskedFill(
+        open.not(), mask == Mask.ZERO ? 0 : Double.NEGATIVE_INFINITY);
+  }
+}

@@ -1,0 +1,166 @@
+package org.moe4j;
+
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.UnaryOperator;
+import org.jspecify.annotations.Nullable;
+import org.moe4j.tensor.DType;
+import org.moe4j.tensor.MoeException;
+import org.moe4j.tensor.Tensor;
+
+/**
+ * A Mixture-of-Experts layer: tokens, router, routing, capacity, dispatcher, experts, combine. It is
+ * the feed-forward part of a block alone; norm and residual are the block's.
+ *
+ * <p>Parameters, in the store given: {@code gate.*} of the router, {@code experts.w_in}, {@code
+ * experts.w_out} (biases {@code experts.b_in}, {@code experts.b_out}), {@code shared.*}.
+ */
+public final class MoeLayer {
+  private final MoeConfig config;
+  private final int layer;
+  private final Router router;
+  private final FeedForwardExperts experts;
+  private final @Nullable SharedExpert shared;
+  private final Dispatcher<?> dispatcher;
+
+  /** A layer with its own parameters in {@code store}. */
+  public MoeLayer(MoeConfig config, ParameterStore store) {
+    this(config, store, 0);
+  }
+
+  /**
+   * The layer with index {@code layer} of a model.
+   *
+   * @param store gives the parameters their name space, for instance {@code
+   *     store.under("layers.3.moe")}
+   */
+  public MoeLayer(MoeConfig config, ParameterStore store, int layer) {
+    this.config = config;
+    this.layer = layer;
+    RouterEntry entry = config.routerEntry();
+    this.router =
+        entry.maker().apply(new RouterSetup(config, entry.check(config), store, layer));
+    this.experts =
+        new FeedForwardExperts(
+            config.form(),
+            config.experts(),
+            config.width(),
+            config.expertWidth(),
+            config.expertDropout(),
+            config.init(),
+            store.under("experts"),
+            layer);
+    this.shared =
+        config.sharedWidth() == 0
+            ? null
+            : new SharedExpert(
+                config.form(),
+                config.width(),
+                config.sharedWidth(),
+                config.sharedGate(),
+                config.init(),
+                store.under("shared"),
+                layer);
+    this.dispatcher = config.dispatch().dispatcher();
+  }
+
+  private MoeLayer(MoeLayer other, Router router) {
+    this.config = other.config;
+    this.layer = other.layer;
+    this.router = router;
+    this.experts = other.experts;
+    this.shared = other.shared;
+    this.dispatcher = other.dispatcher;
+  }
+
+  /** The same layer and parameters with its router wrapped: recorded, replayed, balanced. */
+  public MoeLayer withRouter(UnaryOperator<Router> wrapper) {
+    return new MoeLayer(this, wrapper.apply(router));
+  }
+
+  /** The configuration. */
+  public MoeConfig config() {
+    return config;
+  }
+
+  /** The layer's index in its model. */
+  public int layer() {
+    return layer;
+  }
+
+  /** The router. */
+  public Router router() {
+    return router;
+  }
+
+  /** The routed experts. */
+  public FeedForwardExperts experts() {
+    return experts;
+  }
+
+  /** The shared expert, if there is one. */
+  public Optional<SharedExpert> shared() {
+    return Optional.ofNullable(shared);
+  }
+
+  /**
+   * Computes the layer.
+   *
+   * @param x [..., d] with T = B * S tokens in the context's order
+   * @param context of the same T tokens
+   * @throws MoeException if shapes disagree, the input is not finite, or the router cannot serve the
+   *     phase
+   */
+  public MoeOutput forward(Tensor x, TokenContext context) {
+    TokenContext here = context.atLayer(layer);
+    Tensor tokens = flat(x, here);
+    Routing routing = router.route(tokens, here);
+    if (routing instanceof TokenChoice choice) {
+      routing = config.capacity().apply(choice, here);
+    }
+    // Dense mixes have nothing to save: the reference serves them whatever is configured.
+    Dispatcher<?> how = routing instanceof Blend ? new OneHotDispatcher() : dispatcher;
+    Tensor y = how.apply(tokens, routing, experts, here);
+    if (shared != null) {
+      y = y.add(shared.forward(tokens));
+    }
+    Map<String, Tensor> losses = losses(routing, here);
+    Tensor balance =
+        losses.values().stream()
+            .reduce(Tensor::add)
+            .orElseGet(() -> Tensor.zeros(DType.F32, x.device()));
+    return new MoeOutput(y.view(x.shape()), routing, balance, losses, here);
+  }
+
+  private Tensor flat(Tensor x, TokenContext context) {
+    if (x.dim() < 1 || x.size(-1) != config.width()) {
+      throw new MoeException(
+          "layer " + layer + ": the input is " + Arrays.toString(x.shape())
+              + ", the layer's width is " + config.width());
+    }
+    long tokens = x.numel() / config.width();
+    if (tokens != context.tokens()) {
+      throw new MoeException(
+          "layer " + layer + ": the input has " + tokens + " tokens, its context "
+              + context.sequences() + " x " + context.length());
+    }
+    return x.reshape(tokens, config.width());
+  }
+
+  private Map<String, Tensor> losses(Routing routing, TokenContext context) {
+    Map<String, Tensor> losses = new LinkedHashMap<>();
+    if (!context.training()) {
+      return losses;
+    }
+    for (BalanceTerm term : config.balance()) {
+      if (term.coefficient() > 0) {
+        Tensor weighted = term.loss().loss(routing, context).mul(term.coefficient());
+        losses.merge(term.loss().name(), weighted, Tensor::add);
+      }
+    }
+    routing.evidence().losses().forEach((name, loss) -> losses.merge(name, loss, Tensor::add));
+    return losses;
+  }
+}

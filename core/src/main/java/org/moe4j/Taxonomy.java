@@ -1,0 +1,119 @@
+package org.moe4j;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.moe4j.tensor.MoeException;
+
+/**
+ * The twelve dimensions by which the review of sparse expert models (S22) tells systems apart. A
+ * value may combine several of a dimension's words with {@code " + "}.
+ *
+ * @param chooser who chooses
+ * @param signal what the router reads
+ * @param unit what is routed
+ * @param learning how the router is trained
+ * @param choices k
+ * @param gate order of score and selection, and renormalisation
+ * @param balance what keeps experts evenly used
+ * @param overflow what happens to choices beyond capacity
+ * @param placement where the experts sit
+ * @param experts how many and what kind
+ * @param systems how it is computed
+ * @param use what it is for
+ */
+public record Taxonomy(
+    String chooser,
+    String signal,
+    String unit,
+    String learning,
+    String choices,
+    String gate,
+    String balance,
+    String overflow,
+    String placement,
+    String experts,
+    String systems,
+    String use) {
+
+  /** The words of each dimension. */
+  public static final Map<String, List<String>> WORDS = words();
+
+  private static Map<String, List<String>> words() {
+    Map<String, List<String>> w = new LinkedHashMap<>();
+    w.put("chooser", List.of("token", "expert", "global assignment", "fixed rule"));
+    w.put("signal", List.of("linear", "cosine", "multi-layer", "none", "attention slots"));
+    w.put("unit", List.of("token", "sequence", "task", "domain", "patch", "modality"));
+    w.put(
+        "learning",
+        List.of("gate gradient", "reinforcement", "straight-through", "sampled", "none",
+            "matching"));
+    w.put("choices", List.of("1", "2", "n", "variable"));
+    w.put(
+        "gate",
+        List.of("softmax then select", "select then softmax", "sigmoid", "fixed", "dense",
+            "renormalised", "not renormalised"));
+    w.put(
+        "balance",
+        List.of("importance and load", "fraction times probability", "z-loss",
+            "mutual information", "assignment", "sinkhorn", "by construction", "by data",
+            "bias controller", "entropy", "none"));
+    w.put(
+        "overflow",
+        List.of("drop by position", "drop by priority", "next choice", "random re-route",
+            "dropless", "pad"));
+    w.put(
+        "placement",
+        List.of("feed-forward", "attention", "embedding", "whole model", "every layer",
+            "every other", "every fourth", "last n", "first n", "shared expert beside",
+            "dense network beside"));
+    w.put("experts", List.of("few large", "many small", "nested", "heterogeneous"));
+    w.put(
+        "systems",
+        List.of("all-to-all", "model parallel", "pipeline", "offload", "capacity buffers",
+            "block-sparse", "grouped", "gather", "one-hot"));
+    w.put(
+        "use",
+        List.of("pre-train", "upcycle", "distil", "fine-tune", "merge", "prune", "serve"));
+    return java.util.Collections.unmodifiableMap(w);
+  }
+
+  public Taxonomy {
+    check("chooser", chooser);
+    check("signal", signal);
+    check("unit", unit);
+    check("learning", learning);
+    check("choices", choices);
+    check("gate", gate);
+    check("balance", balance);
+    check("overflow", overflow);
+    check("placement", placement);
+    check("experts", experts);
+    check("systems", systems);
+    check("use", use);
+  }
+
+  private static void check(String dimension, String value) {
+    List<String> known = WORDS.getOrDefault(dimension, List.of());
+    for (String word : value.split(" \\+ ", -1)) {
+      if (!known.contains(word)) {
+        throw new MoeException(
+            "taxonomy: " + dimension + " has no value \"" + word + "\"; did you mean \""
+                + Nearest.to(word, known) + "\"?");
+      }
+    }
+  }
+
+  /** The values by dimension, in the survey's order. */
+  public Map<String, String> values() {
+    Map<String, String> v = new LinkedHashMap<>();
+    List<String> all =
+        List.of(chooser, signal, unit, learning, choices, gate, balance, overflow, placement,
+            experts, systems, use);
+    int i = 0;
+    for (String dimension : WORDS.keySet()) {
+      v.put(dimension, all.get(i++));
+    }
+    return v;
+  }
+}
