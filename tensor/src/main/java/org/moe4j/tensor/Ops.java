@@ -7,6 +7,9 @@ import org.jspecify.annotations.Nullable;
 
 /** Functions of neural networks on tensors; all of them are differentiable. */
 public final class Ops {
+  /** The target of a row that {@link #crossEntropy} leaves out. */
+  public static final long IGNORED = -100;
+
   private Ops() {}
 
   /** {@code x * sigmoid(x)}. */
@@ -55,6 +58,17 @@ public final class Ops {
   /** Rows of {@code weight} [V, d] picked by {@code ids} [...]: [..., d]. */
   public static Tensor embedding(Tensor weight, Tensor ids) {
     return new Tensor(torch.embedding(weight.at, ids.at));
+  }
+
+  /**
+   * Mean of {@code -log softmax(logits)[target]} over the rows whose target is not {@link #IGNORED}.
+   *
+   * @param logits [T, V]
+   * @param targets [T] I64
+   * @return a scalar; NaN if every target is ignored
+   */
+  public static Tensor crossEntropy(Tensor logits, Tensor targets) {
+    return new Tensor(torch.cross_entropy_loss(logits.at, targets.at));
   }
 
   /** Layer normalisation over the last dimension. */

@@ -1,0 +1,12 @@
+package org.moe4j.models;
+
+import org.moe4j.tensor.Tensor;
+
+/**
+ * A training loss and its parts.
+ *
+ * @param total cross-entropy plus balance: what to differentiate
+ * @param crossEntropy mean over the predicted tokens, in nats
+ * @param output the forward pass it came from
+ */
+public record DecoderLoss(Tensor total, Tensor crossEntropy, DecoderOutput output) {}

@@ -1,0 +1,131 @@
+package org.moe4j.models;
+
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import org.moe4j.ExpertForm;
+import org.moe4j.Gating;
+import org.moe4j.MoeConfig;
+import org.moe4j.Phase;
+import org.moe4j.CapacityRule;
+
+/**
+ * The families of Hugging Face checkpoints that a decoder can be saved as. The first one whose
+ * architecture computes exactly what the decoder computes is taken; what no family expresses is
+ * saved under our own.
+ */
+public enum HfLayout {
+  /** Softmax routing, renormalised or not, and norms on whole queries and keys. */
+  OLMOE,
+  /** Renormalised softmax routing, no norms on queries and keys. */
+  MIXTRAL,
+  /** Everything a {@link DecoderConfig} can say, under our own names. */
+  MOE4J;
+
+  /**
+   * Which layout a configuration gets.
+   *
+   * @param layout the one to use
+   * @param obstacles for each family that was passed over, why
+   */
+  public record Choice(HfLayout layout, Map<HfLayout, List<String>> obstacles) {
+    /** One line for people, for instance for a log. */
+    public String explanation() {
+      StringBuilder line = new StringBuilder("saved as " + layout.modelType());
+      obstacles.forEach(
+          (other, why) ->
+              line.append("; not ").append(other.modelType()).append(": ")
+                  .append(String.join(", ", why)));
+      return line.toString();
+    }
+  }
+
+  /** The {@code model_type} in {@code config.json}. */
+  public String modelType() {
+    return name().toLowerCase(Locale.ROOT);
+  }
+
+  /** Chooses the layout of a configuration. */
+  public static Choice choose(DecoderConfig config) {
+    Map<HfLayout, List<String>> obstacles = new EnumMap<>(HfLayout.class);
+    for (HfLayout layout : values()) {
+      List<String> why = layout.obstacles(config);
+      if (why.isEmpty()) {
+        return new Choice(layout, obstacles);
+      }
+      obstacles.put(layout, why);
+    }
+    throw new AssertionError("our own layout has no obstacles");
+  }
+
+  /** Why this family cannot express {@code config}; empty if it can. */
+  public List<String> obstacles(DecoderConfig config) {
+    return switch (this) {
+      case OLMOE -> olmoe(config);
+      case MIXTRAL -> mixtral(config);
+      case MOE4J -> List.of();
+    };
+  }
+
+  private static List<String> olmoe(DecoderConfig c) {
+    List<String> why = sparseLlama(c, List.of(Gating.SOFTMAX_TOP_K, Gating.MIXTRAL));
+    AttentionConfig a = c.attention();
+    if (a.qkNorm() != AttentionConfig.QkNorm.WHOLE) {
+      why.add("no norms on queries and keys");
+    }
+    if (a.queryWidth() != c.hidden()) {
+      why.add("heads times head_dim is not the hidden size");
+    }
+    return why;
+  }
+
+  private static List<String> mixtral(DecoderConfig c) {
+    // Softmax over the chosen alone is the same function as renormalising a softmax over all.
+    List<String> why = sparseLlama(c, List.of(Gating.MIXTRAL, Gating.TOP_K_SOFTMAX));
+    if (c.attention().qkNorm() != AttentionConfig.QkNorm.NONE) {
+      why.add("norms on queries and keys");
+    }
+    return why;
+  }
+
+  /** What both families need: Llama's block with the same SwiGLU experts in every layer. */
+  private static List<String> sparseLlama(DecoderConfig c, List<Gating> gatings) {
+    List<String> why = new ArrayList<>();
+    if (c.norm() != NormKind.RMS) {
+      why.add("LayerNorm");
+    }
+    List<MoeConfig> moe = c.feedForward().stream().flatMap(f -> f.sparse().stream()).toList();
+    if (moe.size() != c.layers()) {
+      why.add(c.layers() - moe.size() + " dense layers");
+      return why;
+    }
+    MoeConfig first = moe.getFirst();
+    if (moe.stream().anyMatch(m -> !m.equals(first))) {
+      why.add("layers differ");
+    }
+    if (!first.form().equals(ExpertForm.SWIGLU)) {
+      why.add("experts are not SwiGLU without biases");
+    }
+    if (first.sharedWidth() > 0) {
+      why.add("a shared expert");
+    }
+    if (!(first.capacity().rule(Phase.EVAL) instanceof CapacityRule.Unlimited)) {
+      why.add("a capacity at evaluation");
+    }
+    why.addAll(routing(first, gatings));
+    return why;
+  }
+
+  private static List<String> routing(MoeConfig moe, List<Gating> gatings) {
+    if (!moe.router().equals("softmax-top-k")) {
+      return List.of("router " + moe.router());
+    }
+    if (moe.gating().filter(gatings::contains).isEmpty()) {
+      return List.of("its gating");
+    }
+    boolean bias = "true".equals(String.valueOf(moe.routerOptions().get("bias")));
+    return bias ? List.of("a bias on the router's logits") : List.of();
+  }
+}

@@ -1,0 +1,92 @@
+package org.moe4j.models;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.moe4j.tensor.DType;
+import org.moe4j.tensor.Device;
+import org.moe4j.tensor.MoeException;
+import org.moe4j.tensor.NoGrad;
+import org.moe4j.tensor.Scope;
+import org.moe4j.tensor.Tensor;
+
+/**
+ * Keys and values of the tokens seen so far, for every layer: [B, K, capacity, D] each, allocated
+ * once. It lives until {@link #close}.
+ */
+public final class KvCache implements AutoCloseable {
+  /** The keys and values of all tokens up to the newest: [B,K,N,D]. */
+  record View(Tensor keys, Tensor values) {}
+
+  private final List<View> layers = new ArrayList<>();
+  private final int capacity;
+  private int length;
+
+  /** Room for {@code capacity} tokens of each of {@code batch} sequences. */
+  public KvCache(DecoderConfig config, int batch, int capacity, DType dtype, Device device) {
+    if (capacity > config.maxPositions()) {
+      throw new MoeException(
+          "a cache of " + capacity + " tokens: the model has max_positions "
+              + config.maxPositions());
+    }
+    this.capacity = capacity;
+    AttentionConfig a = config.attention();
+    try (Scope scope = Scope.open()) {
+      for (int i = 0; i < config.layers(); i++) {
+        layers.add(
+            new View(
+                Tensor.zeros(dtype, device, batch, a.kvHeads(), capacity, a.headDim()).keep(),
+                Tensor.zeros(dtype, device, batch, a.kvHeads(), capacity, a.headDim()).keep()));
+      }
+    }
+  }
+
+  /** The number of tokens held of each sequence. */
+  public int length() {
+    return length;
+  }
+
+  /** The number of tokens there is room for. */
+  public int capacity() {
+    return capacity;
+  }
+
+  /** Forgets all tokens from {@code length} on. */
+  public void truncate(int length) {
+    if (length < 0 || length > this.length) {
+      throw new IllegalArgumentException(length + " of " + this.length + " tokens");
+    }
+    this.length = length;
+  }
+
+  /** Adds S tokens to one layer, behind those every layer holds. */
+  View append(int layer, Tensor keys, Tensor values) {
+    long added = keys.size(2);
+    if (length + added > capacity) {
+      throw new MoeException(
+          "the cache is full: " + (length + added) + " tokens, room for " + capacity);
+    }
+    View whole = layers.get(layer);
+    try (NoGrad off = NoGrad.open()) {
+      whole.keys().narrow(2, length, added).copyInPlace(keys);
+      whole.values().narrow(2, length, added).copyInPlace(values);
+    }
+    return new View(
+        whole.keys().narrow(2, 0, length + added), whole.values().narrow(2, 0, length + added));
+  }
+
+  /** Counts {@code added} tokens that every layer has got. */
+  void advance(long added) {
+    length += (int) added;
+  }
+
+  /** Frees the memory. */
+  @Override
+  public void close() {
+    layers.forEach(
+        v -> {
+          v.keys().close();
+          v.values().close();
+        });
+    layers.clear();
+  }
+}

@@ -1,0 +1,32 @@
+package org.moe4j.models;
+
+import org.moe4j.Init;
+import org.moe4j.Parameter;
+import org.moe4j.ParameterStore;
+import org.moe4j.Role;
+import org.moe4j.tensor.Ops;
+import org.moe4j.tensor.Tensor;
+
+/**
+ * {@code w * x / sqrt(mean(x^2) + eps)}, rounded to the type of x before the scale is applied, as
+ * Llama, Mixtral and OLMoE do.
+ */
+public final class RmsNorm implements Norm {
+  private final Parameter weight;
+  private final double eps;
+
+  RmsNorm(ParameterStore store, String name, long d, double eps) {
+    this.weight = store.create(name + ".weight", Role.NORM, Init.constant(1), d);
+    this.eps = eps;
+  }
+
+  @Override
+  public Tensor apply(Tensor x) {
+    return Ops.rmsNorm(x, weight.tensor().to(x.dtype()), eps);
+  }
+
+  /** The scale [d]. */
+  public Parameter weight() {
+    return weight;
+  }
+}
