@@ -531,6 +531,11 @@ public final class Tensor implements AutoCloseable {
     return this;
   }
 
+  public Tensor expInPlace() {
+    at.exp_();
+    return this;
+  }
+
   public Tensor fillInPlace(double value) {
     at.fill_(new Scalar(value));
     return this;
