@@ -1,6 +1,7 @@
 package org.moe4j;
 
 import org.moe4j.tensor.DType;
+import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.Tensor;
 
 /**
@@ -32,6 +33,27 @@ public record GroupLimit(int groups, int kept, GroupScore score, Mask mask) {
   /** No limit. */
   public static final GroupLimit NONE =
       new GroupLimit(1, 1, GroupScore.MAX, Mask.MINUS_INFINITY);
+
+  /**
+   * Refuses a limit that {@code experts} and {@code k} do not fit.
+   *
+   * @throws MoeException in one line
+   */
+  void check(int experts, int k) {
+    if (groups < 1 || experts % groups != 0) {
+      throw new MoeException(
+          experts + " experts do not divide into " + groups + " groups; change either");
+    }
+    if (kept < 1 || kept > groups) {
+      throw new MoeException(
+          "kept-groups " + kept + " of " + groups + " groups; give 1 to " + groups);
+    }
+    if (k > kept * (experts / groups)) {
+      throw new MoeException(
+          "top-k " + k + " is more than the " + kept * (experts / groups)
+              + " experts of the kept groups; keep more groups");
+    }
+  }
 
   /** Selection scores [T,E] with all but the best groups masked; carries no gradient. */
   Tensor apply(Tensor scores) {

@@ -37,6 +37,10 @@ public final class LinearRouter implements Router {
       Init init,
       ParameterStore store,
       int layer) {
+    gating.groups().check(experts, k);
+    if (!(jitter >= 0 && jitter < 1)) {
+      throw new MoeException("router jitter " + jitter + "; give 0 <= jitter < 1");
+    }
     this.gating = gating;
     this.k = k;
     this.jitter = jitter;
@@ -77,9 +81,8 @@ public final class LinearRouter implements Router {
     Tensor selected = gating.selected(scores, choices);
     Evidence evidence =
         Evidence.of(logits, probabilities(prepared, scores, all), scores, selection);
-    TokenChoice plan =
-        TokenChoice.of((int) logits.size(1), choices, selected, gating, evidence);
-    return context.padding().map(plan::onlyReal).orElse(plan);
+    return TokenChoice.of((int) logits.size(1), choices, selected, gating, evidence)
+        .onlyReal(context);
   }
 
   private Tensor probabilities(Tensor prepared, Tensor scores, boolean scoredAll) {

@@ -1,5 +1,6 @@
 package org.moe4j;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -96,6 +97,38 @@ public record MoeConfig(
     b.init = init;
     b.forceBalance = forceBalance;
     return b;
+  }
+
+  /** All weights of the layer. */
+  public long parameters() {
+    return routerParameters() + sharedParameters() + experts * form.parameters(width, expertWidth);
+  }
+
+  /** The weights a token is computed with: the gate, k experts, the shared expert. */
+  public long activeParameters() {
+    return routerParameters() + sharedParameters() + topK * form.parameters(width, expertWidth);
+  }
+
+  /**
+   * Floating-point operations per token of a forward pass without drops, a multiplication and an
+   * addition counted as two; matrix products only (the accounting of S22). Backward takes twice as
+   * many.
+   */
+  public long flopsPerToken() {
+    long perUnit = 2L * form.matrices() * width;
+    long gates = 2L * width * (experts + (sharedGate ? 1 : 0));
+    return perUnit * ((long) topK * expertWidth + sharedWidth) + gates;
+  }
+
+  private long routerParameters() {
+    RouterEntry entry = routerEntry();
+    return entry.parameters().applyAsLong(this);
+  }
+
+  private long sharedParameters() {
+    return sharedWidth == 0
+        ? 0
+        : form.parameters(width, sharedWidth) + (sharedGate ? width : 0);
   }
 
   /** The registry's entry of the router. */
@@ -212,7 +245,7 @@ public record MoeConfig(
 
     /** Adds a balance loss with its coefficient. */
     public Builder balance(Balance loss, double coefficient) {
-      List<BalanceTerm> more = new java.util.ArrayList<>(balance);
+      List<BalanceTerm> more = new ArrayList<>(balance);
       more.add(new BalanceTerm(loss, coefficient));
       this.balance = more;
       return this;

@@ -20,6 +20,7 @@ import org.moe4j.tensor.Tensor;
 public final class MoeLayer {
   private final MoeConfig config;
   private final int layer;
+  private final Causality causality;
   private final Router router;
   private final FeedForwardExperts experts;
   private final @Nullable SharedExpert shared;
@@ -40,8 +41,10 @@ public final class MoeLayer {
     this.config = config;
     this.layer = layer;
     RouterEntry entry = config.routerEntry();
-    this.router =
+    this.causality = entry.causality();
+    Router made =
         entry.maker().apply(new RouterSetup(config, entry.check(config), store, layer));
+    this.router = config.forceBalance() ? new ForcedBalanceRouter(made) : made;
     this.experts =
         new FeedForwardExperts(
             config.form(),
@@ -69,6 +72,7 @@ public final class MoeLayer {
   private MoeLayer(MoeLayer other, Router router) {
     this.config = other.config;
     this.layer = other.layer;
+    this.causality = other.causality;
     this.router = router;
     this.experts = other.experts;
     this.shared = other.shared;
@@ -115,6 +119,11 @@ public final class MoeLayer {
    */
   public MoeOutput forward(Tensor x, TokenContext context) {
     TokenContext here = context.atLayer(layer);
+    if (here.phase() == Phase.DECODE && causality == Causality.LOOKS_AROUND) {
+      throw new MoeException(
+          "layer " + layer + ": router \"" + config.router() + "\" looks at other tokens and cannot"
+              + " decode; use a per-token router or score whole sequences");
+    }
     Tensor tokens = flat(x, here);
     Routing routing = router.route(tokens, here);
     if (routing instanceof TokenChoice choice) {

@@ -18,4 +18,10 @@ public record MoeOutput(
     Routing routing,
     Tensor balance,
     Map<String, Tensor> losses,
-    TokenContext context) {}
+    TokenContext context) {
+
+  /** The statistics of the routing, computed at each call and valid beyond the pass. */
+  public RoutingStats stats() {
+    return RoutingStats.of(routing, context);
+  }
+}

@@ -24,7 +24,7 @@ public record RouterEntry(
     Taxonomy taxonomy,
     List<OptionKey> options,
     Function<RouterSetup, Router> maker,
-    ToLongFunction<RouterSetup> parameters) {
+    ToLongFunction<MoeConfig> parameters) {
 
   /** The options of {@code config}, checked. */
   Options check(MoeConfig config) {

@@ -66,6 +66,11 @@ public record TokenChoice(
     return (int) choices.size(1);
   }
 
+  /** [T,k] I64: the wanted choices before drops; -1 where none is wanted. */
+  public Tensor asked() {
+    return choices.maskedFill(wanted.not(), -1);
+  }
+
   /** [T,k] BOOL: the choices that are served. */
   public Tensor kept() {
     return experts.ge(0);
@@ -90,13 +95,12 @@ public record TokenChoice(
         evidence);
   }
 
-  /**
-   * This routing without the tokens that are padding: they choose nothing and take no slot.
-   *
-   * @param real [T] BOOL
-   */
-  public TokenChoice onlyReal(Tensor real) {
-    Tensor rows = real.unsqueeze(1);
+  /** This routing without the padding tokens: they choose nothing and take no slot. */
+  public TokenChoice onlyReal(TokenContext context) {
+    return context.padding().map(real -> onlyReal(real.unsqueeze(1))).orElse(this);
+  }
+
+  private TokenChoice onlyReal(Tensor rows) {
     return of(
         expertCount,
         choices.maskedFill(rows.not(), -1),
@@ -107,12 +111,13 @@ public record TokenChoice(
   }
 
   /**
-   * The same scores with other choices; all of them are wanted.
+   * The same scores with other choices.
    *
    * @param others [T,k] I64
+   * @param wanted [T,k] BOOL: which of them are to be served
    * @throws MoeException if the router left no scores to weigh them with
    */
-  public TokenChoice choosing(Tensor others) {
+  public TokenChoice choosing(Tensor others, Tensor wanted) {
     Tensor scores =
         evidence
             .scores()
@@ -120,6 +125,6 @@ public record TokenChoice(
                 () ->
                     new MoeException(
                         "this router leaves no scores, so its choices cannot be replaced"));
-    return of(expertCount, others, gating.selected(scores, others), gating, evidence);
+    return of(expertCount, others, wanted, gating.selected(scores, others), gating, evidence);
   }
 }

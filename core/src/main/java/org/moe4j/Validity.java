@@ -1,0 +1,110 @@
+package org.moe4j;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.moe4j.tensor.MoeException;
+
+/**
+ * Which choices go together: the validity table of S22 as code. Impossible pairs are refused with
+ * both names; doubtful ones give a warning to be shown once.
+ */
+public final class Validity {
+  /** What the layer is to be used for. */
+  public enum Use {
+    /** Training a model that may not see the future. */
+    CAUSAL_TRAINING("causal training"),
+    /** Generating: a prefix's results may not change when tokens or sequences join. */
+    DECODING("decoding"),
+    /** An encoder or a vision model. */
+    ENCODER("an encoder");
+
+    private final String label;
+
+    Use(String label) {
+      this.label = label;
+    }
+  }
+
+  private Validity() {}
+
+  /**
+   * Warnings for this configuration in this use, one line each.
+   *
+   * @param force turns what leaks from the future in training into a warning, for reproductions
+   * @throws MoeException for an impossible combination, naming both sides
+   */
+  public static List<String> check(MoeConfig config, Use use, boolean force) {
+    List<String> warnings = new ArrayList<>();
+    RouterEntry router = config.routerEntry();
+    router.check(config);
+    causality(router, use, force, warnings);
+    if (!config.capacity().unlimited()) {
+      drops(config, use, force, warnings);
+    }
+    losses(config, router, warnings);
+    if (config.init() == InitScheme.SHAZEER && !config.router().equals("noisy-top-k")) {
+      warnings.add(
+          "init \"shazeer\" starts the gate at zero, and router \"" + config.router()
+              + "\" has no noise: every token goes to the first experts until gradients differ");
+    }
+    return warnings;
+  }
+
+  private static void causality(
+      RouterEntry router, Use use, boolean force, List<String> warnings) {
+    if (router.causality() != Causality.LOOKS_AROUND || use == Use.ENCODER) {
+      return;
+    }
+    String line = "router \"" + router.name() + "\" looks at other tokens: not for " + use.label;
+    if (use == Use.DECODING || !force) {
+      throw new MoeException(line + "; choose a per-token router");
+    }
+    warnings.add(line);
+  }
+
+  private static void drops(MoeConfig config, Use use, boolean force, List<String> warnings) {
+    if (use == Use.ENCODER) {
+      return;
+    }
+    DropOrder order = config.capacity().order();
+    if (order == DropOrder.PRIORITY) {
+      String line =
+          "drop order \"priority\" lets later tokens and other sequences decide: not for "
+              + use.label;
+      if (use == Use.DECODING || !force) {
+        throw new MoeException(line + "; use drop order \"token\" or no capacity");
+      }
+      warnings.add(line);
+    } else if (use == Use.DECODING) {
+      warnings.add(
+          "a capacity factor in decoding makes results depend on the batch; prefer no capacity");
+    } else if (order == DropOrder.CHOICE && config.topK() > 1) {
+      warnings.add(
+          "drop order \"choice\" with top-k " + config.topK()
+              + " in causal training: a later token's first choice can evict an earlier token's"
+              + " second");
+    } else {
+      warnings.add(
+          "drops by position in causal training depend on the sequences before in the group");
+    }
+  }
+
+  private static void losses(MoeConfig config, RouterEntry router, List<String> warnings) {
+    boolean tokensChoose = router.taxonomy().chooser().equals("token");
+    for (BalanceTerm term : config.balance()) {
+      String loss = term.loss().name();
+      boolean fraction =
+          term.loss() instanceof FractionBalance || term.loss() instanceof DeviceBalance;
+      if (fraction && !tokensChoose && term.coefficient() > 0) {
+        throw new MoeException(
+            "balance loss \"" + loss + "\" and router \"" + router.name()
+                + "\" exclude each other: its tokens do not choose; set the coefficient to 0");
+      }
+      if (term.loss() instanceof LoadBalance && !config.router().equals("noisy-top-k")) {
+        warnings.add(
+            "balance loss \"load\" has no gradient with router \"" + router.name()
+                + "\", which draws no noise");
+      }
+    }
+  }
+}
