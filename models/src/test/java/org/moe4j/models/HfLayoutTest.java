@@ -3,6 +3,7 @@ package org.moe4j.models;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.moe4j.Capacity;
 import org.moe4j.Dispatch;
@@ -37,6 +38,9 @@ class HfLayoutTest {
     assertThat(HfLayout.choose(Tiny.mixtral()).layout()).isEqualTo(HfLayout.MIXTRAL);
     assertThat(HfLayout.choose(with(mixtral().gating(Gating.TOP_K_SOFTMAX).build())).layout())
         .isEqualTo(HfLayout.MIXTRAL);
+    MoeConfig oneExpert =
+        MoeConfig.builder(32, 24, 4, 1).router("switch", Map.of("renormalise", "before-drop")).build();
+    assertThat(HfLayout.choose(with(oneExpert)).layout()).isEqualTo(HfLayout.MIXTRAL);
     MoeConfig trained = mixtral().expertDropout(0.1).build();
     assertThat(HfLayout.choose(with(trained)).layout()).isEqualTo(HfLayout.MIXTRAL);
   }
@@ -52,6 +56,11 @@ class HfLayoutTest {
     MoeConfig.Builder dropping =
         mixtral().capacity(Capacity.lingvo(2, Grouping.BATCH)).dispatch(Dispatch.BUFFERS);
     assertThat(whyNotMixtral(dropping)).containsExactly("a capacity at evaluation");
+  }
+
+  @Test
+  void routersThatAreNotLinearAreOurs() {
+    assertThat(whyNotMixtral(mixtral().router("noisy-top-k"))).containsExactly("router noisy-top-k");
   }
 
   @Test
