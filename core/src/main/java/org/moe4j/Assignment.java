@@ -109,6 +109,16 @@ final class Assignment {
     return counts;
   }
 
+  /** Token of each row [R]. */
+  long[] token() {
+    return token;
+  }
+
+  /** Place of each row in the flattened weights [R]. */
+  long[] entry() {
+    return entry;
+  }
+
   /** R. */
   int rows() {
     return token.length;
