@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.Function;
 import org.junit.jupiter.api.Test;
@@ -177,7 +178,7 @@ class BalanceTest extends InScope {
   void equalTheLoopWithAndWithoutPadding(Balance loss) {
     Tensor logits = normal(T, E).mul(2);
     boolean[] all = new boolean[T];
-    java.util.Arrays.fill(all, true);
+    Arrays.fill(all, true);
     assertThat(loss.loss(route(logits, plain), plain).item())
         .isCloseTo(expected(loss, rows(logits), all), within(1e-12));
     assertThat(loss.loss(route(logits, padded), padded).item())

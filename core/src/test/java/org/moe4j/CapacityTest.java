@@ -5,11 +5,13 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.moe4j.tensor.DType;
+import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.Tensor;
 
@@ -105,8 +107,8 @@ class CapacityTest extends InScope {
       Capacity capacity = new Capacity(rule, rule, Grouping.tokens(size), order, burn);
       TokenChoice dropped = capacity.apply(r, TokenContext.eval(groups, size));
       double[] priority =
-          java.util.Arrays.stream(rows(r.selected()))
-              .mapToDouble(row -> java.util.Arrays.stream(row).max().orElseThrow())
+          Arrays.stream(rows(r.selected()))
+              .mapToDouble(row -> Arrays.stream(row).max().orElseThrow())
               .toArray();
       boolean[][] expected =
           reference(
@@ -139,7 +141,7 @@ class CapacityTest extends InScope {
         TokenChoice.of(
             2,
             Tensor.of(new long[] {0, 1, 0, 1, 0, 1, 0, 1, 0, 1}, 5, 2),
-            Tensor.full(0.5, DType.F64, org.moe4j.tensor.Device.CPU, 5, 2),
+            Tensor.full(0.5, DType.F64, Device.CPU, 5, 2),
             Gating.SOFTMAX_TOP_K,
             Evidence.none());
     TokenChoice kept =
@@ -256,7 +258,7 @@ class CapacityTest extends InScope {
             r.gating(),
             r.evidence());
     long[] alone = c.apply(second, TokenContext.eval(1, 16)).experts().toLongs();
-    assertThat(alone).containsExactly(java.util.Arrays.copyOfRange(all, 32, 64));
+    assertThat(alone).containsExactly(Arrays.copyOfRange(all, 32, 64));
   }
 
   @Test
@@ -292,6 +294,9 @@ class CapacityTest extends InScope {
         .hasMessageContaining("leaves no slot for 2 tokens and 4 experts");
     assertThatThrownBy(() -> Capacity.megablocks(0)).hasMessageContaining("factor of 0.0");
     assertThatThrownBy(() -> Capacity.fairseq(1.5)).hasMessageContaining("give 0 < f <= 1");
+    assertThatThrownBy(() -> Capacity.named("gshart", 1, 1))
+        .hasMessageContaining("did you mean \"gshard\"?");
+    assertThat(Capacity.named("mesh", 1.25, 2)).isEqualTo(Capacity.mesh(1.25, 2));
     assertThatThrownBy(() -> Capacity.huggingFaceSwitch(0)).hasMessageContaining("at least 1");
   }
 }

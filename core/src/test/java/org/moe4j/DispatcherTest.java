@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -137,8 +138,8 @@ class DispatcherTest extends InScope {
                 form,
                 rows(experts.in().tensor().select(0, e)),
                 rows(experts.out().tensor().select(0, e)),
-                experts.inBias().map(b -> b.tensor().select(0, e).toDoubles()).orElse(new double[0]),
-                experts.outBias().map(b -> b.tensor().select(0, e).toDoubles()).orElse(new double[0]),
+                bias(experts.inBias(), e),
+                bias(experts.outBias(), e),
                 in);
         for (int i = 0; i < D; i++) {
           y[t][i] += onInput ? out[i] : w * out[i];
@@ -146,6 +147,10 @@ class DispatcherTest extends InScope {
       }
     }
     return y;
+  }
+
+  private static double[] bias(Optional<Parameter> stacked, int expert) {
+    return stacked.map(b -> b.tensor().select(0, expert).toDoubles()).orElse(new double[0]);
   }
 
   @ParameterizedTest
@@ -286,7 +291,8 @@ class DispatcherTest extends InScope {
         .hasMessage("the routing names expert 3 of 3");
     assertThatThrownBy(() -> run(Dispatch.BUFFERS, random.normal(2, D), outside, experts))
         .hasMessageContaining("the routing is for 1 tokens, the input has 2");
-    Routing many = new Retrieval(9, Tensor.of(new long[] {8}, 1, 1), Tensor.ones(1, 1), Evidence.none());
+    Routing many =
+        new Retrieval(9, Tensor.of(new long[] {8}, 1, 1), Tensor.ones(1, 1), Evidence.none());
     for (Dispatch how : Dispatch.values()) {
       assertThatThrownBy(() -> run(how, random.normal(1, D), many, experts))
           .hasMessageContaining("gather by id");

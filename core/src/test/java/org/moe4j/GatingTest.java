@@ -58,7 +58,8 @@ class GatingTest extends InScope {
       double mean = Arrays.stream(z).average().orElseThrow();
       double ss = Arrays.stream(z).map(v -> (v - mean) * (v - mean)).sum();
       double deviation = Math.sqrt(ss / (E - 1));
-      z = Arrays.stream(z).map(v -> deviation == 0 ? 0 : v / (deviation / g.logitScale())).toArray();
+      double by = g.logitScale() / deviation;
+      z = Arrays.stream(z).map(v -> deviation == 0 ? 0 : v * by).toArray();
     }
     boolean all = g.order() == Gating.Order.SCORE_THEN_SELECT;
     double[] scores = all ? score(g, z) : z;

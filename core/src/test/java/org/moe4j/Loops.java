@@ -84,7 +84,12 @@ final class Loops {
 
   /** One expert of the given form. */
   static double[] expert(
-      ExpertForm form, double[][] in, double[][] out, double[] inBias, double[] outBias, double[] x) {
+      ExpertForm form,
+      double[][] in,
+      double[][] out,
+      double[] inBias,
+      double[] outBias,
+      double[] x) {
     double[] p = matvec(in, x);
     for (int i = 0; i < inBias.length; i++) {
       p[i] += inBias[i];

@@ -4,8 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Supplier;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -37,7 +39,8 @@ class MoeLayerTest extends InScope {
               .gating(Gating.DEEPSEEK_V3)
               .build();
       new MoeLayer(config, store.under("layers.3.moe"), 3);
-      assertThat(store.all().stream().map(p -> p.name() + java.util.Arrays.toString(p.tensor().shape())))
+      assertThat(store.all())
+          .extracting(p -> p.name() + Arrays.toString(p.tensor().shape()))
           .containsExactly(
               "layers.3.moe.gate.weight[4, 6]",
               "layers.3.moe.gate.e_score_correction_bias[4]",
@@ -80,7 +83,7 @@ class MoeLayerTest extends InScope {
               store);
       Tensor x = normal(2, 3, D).requiresGrad(true);
       Tensor weighting = normal(2, 3, D);
-      java.util.function.Supplier<Tensor> loss =
+      Supplier<Tensor> loss =
           () -> {
             MoeOutput out = layer.forward(x, train(2, 3));
             return out.output().mul(weighting).sum().add(out.balance());

@@ -3,6 +3,7 @@ package org.moe4j;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import java.util.Arrays;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.moe4j.tensor.DType;
@@ -64,7 +65,7 @@ class NoisyTopKRouterTest extends InScope {
         }
         int[] top = Loops.top(h, k);
         assertThat(indices(r.experts())[t]).containsExactly(top);
-        double[] picked = java.util.Arrays.stream(top).mapToDouble(e -> h[e]).toArray();
+        double[] picked = Arrays.stream(top).mapToDouble(e -> h[e]).toArray();
         assertThat(rows(r.weights())[t]).containsExactly(Loops.softmax(picked), within(1e-12));
       }
       store.close();
@@ -105,7 +106,9 @@ class NoisyTopKRouterTest extends InScope {
           }
           in += better < k ? 1 : 0;
         }
-        assertThat(p[t][i]).as("token %d expert %d", t, i).isCloseTo((double) in / draws, within(0.01));
+        assertThat(p[t][i])
+            .as("token %d expert %d", t, i)
+            .isCloseTo((double) in / draws, within(0.01));
       }
     }
   }
