@@ -7,7 +7,6 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.function.Supplier;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.RandomSource;
@@ -17,13 +16,8 @@ import org.moe4j.tensor.Tensor;
 /** A test whose tensors are freed after each method, with helpers in F64. */
 abstract class InScope {
   final RandomSource random = new RandomSource(7);
-  private Scope scope = Scope.open();
-
-  @BeforeEach
-  void openScope() {
-    scope.close();
-    scope = Scope.open();
-  }
+  // JUnit makes one instance per method, so this scope holds one test's tensors.
+  private final Scope scope = Scope.open();
 
   @AfterEach
   void closeScope() {
