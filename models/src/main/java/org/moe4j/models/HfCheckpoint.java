@@ -123,7 +123,8 @@ public final class HfCheckpoint {
       case BF16 -> "bfloat16";
       case F16 -> "float16";
       case F64 -> "float64";
-      default -> throw new MoeException("weights cannot be saved as " + dtype + "; use f32 or bf16");
+      default ->
+          throw new MoeException("weights cannot be saved as " + dtype + "; use f32 or bf16");
     };
   }
 
@@ -184,10 +185,11 @@ public final class HfCheckpoint {
         return layout;
       }
     }
-    throw file.failure("model_type " + type + " is not supported; supported: olmoe, mixtral, moe4j");
+    throw file.failure(
+        "model_type " + type + " is not supported; supported: olmoe, mixtral, moe4j");
   }
 
-  /** Reads the configuration, and refuses one that asks for far more memory than there are weights. */
+  /** The configuration, refused if it asks for far more memory than there are weights. */
   private static DecoderConfig config(ConfigFile file, HfLayout layout, Safetensors weights) {
     int tensors = weights.names().size();
     String layers = "num_hidden_layers";
