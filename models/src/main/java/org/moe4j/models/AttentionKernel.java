@@ -32,23 +32,23 @@ final class AttentionKernel {
   }
 
   /**
-   * Attention from position 0.
+   * The pair of passes of attention from position 0, without recording.
    *
    * @param q [B,S,H*D]
    * @param k [B,S,K*D]
    * @param v [B,S,K*D]
    * @param rope cosines and sines are taken from here
-   * @return [B,S,H*D]
+   * @return an output [B,S,H*D]
    */
-  static Tensor apply(Tensor q, Tensor k, Tensor v, int heads, int kvHeads, Rope rope) {
-    AttentionKernel kernel =
-        new AttentionKernel(
-            heads, kvHeads, rope.cosines(q.size(1)), rope.sines(q.size(1)));
-    return OwnGradient.apply(in -> kernel.forward(in[0], in[1], in[2]), q, k, v);
+  static OwnGradient.Result forward(
+      Tensor q, Tensor k, Tensor v, int heads, int kvHeads, Rope rope) {
+    return new AttentionKernel(heads, kvHeads, rope.cosines(q.size(1)), rope.sines(q.size(1)))
+        .forward(q, k, v);
   }
 
   private OwnGradient.Result forward(Tensor q, Tensor k, Tensor v) {
     Tensor y = Tensor.empty(q.dtype(), Device.CPU, q.shape());
+    // libtorch's kernels are faster in F32 than in BF16, conversions included.
     DType wide = q.dtype() == DType.F64 ? DType.F64 : DType.F32;
     Tensor logsumexp = Tensor.empty(wide, Device.CPU, q.size(0), q.size(1), heads);
     Workers.run(
@@ -56,9 +56,9 @@ final class AttentionKernel {
         b -> {
           List<Tensor> out =
               FORWARD.callAll(
-                  turned(split(q, b, heads), 1).unsqueeze(0),
-                  shared(turned(split(k, b, kvHeads), 1)).unsqueeze(0),
-                  shared(split(v, b, kvHeads)).unsqueeze(0),
+                  turned(split(q, b, heads).to(wide), 1).unsqueeze(0),
+                  shared(turned(split(k, b, kvHeads).to(wide), 1)).unsqueeze(0),
+                  shared(split(v, b, kvHeads).to(wide)).unsqueeze(0),
                   0.0,
                   true,
                   null,
@@ -67,7 +67,7 @@ final class AttentionKernel {
           logsumexp.select(0, b).transpose(0, 1).copyInPlace(out.get(1).squeeze(0));
         });
     return new OwnGradient.Result(
-        y, (dy, needed) -> backward(q, k, v, y, logsumexp, dy), q, k, v, y, logsumexp);
+        y, (dy, needed) -> backward(q, k, v, y, logsumexp, dy), q, k, v, y, logsumexp, cos, sin);
   }
 
   private @Nullable Tensor[] backward(
@@ -75,7 +75,6 @@ final class AttentionKernel {
     Tensor dq = Tensor.empty(q.dtype(), Device.CPU, q.shape());
     Tensor dk = Tensor.empty(k.dtype(), Device.CPU, k.shape());
     Tensor dv = Tensor.empty(v.dtype(), Device.CPU, v.shape());
-    // libtorch's backward kernel is twice as fast in F32 as in BF16, conversions included.
     DType wide = logsumexp.dtype();
     Workers.run(
         (int) q.size(0),

@@ -22,11 +22,13 @@ final class LinearKernel {
     long[] shape = x.shape();
     long in = shape[shape.length - 1];
     shape[shape.length - 1] = weight.size(0);
-    return OwnGradient.apply(inputs -> forward(inputs[0], weight), weight.requiresGrad(), x.reshape(-1, in))
+    return OwnGradient.apply(
+            inputs -> forward(inputs[0], weight), weight.requiresGrad(), x.reshape(-1, in))
         .view(shape);
   }
 
-  private static OwnGradient.Result forward(Tensor x, Tensor weight) {
+  /** The pair of passes for {@code x [T, in]}, without recording. */
+  static OwnGradient.Result forward(Tensor x, Tensor weight) {
     Tensor own = weight.detach().to(x.dtype());
     Tensor y = Tensor.empty(x.dtype(), Device.CPU, x.size(0), weight.size(0));
     Products.into(y, x, own.t());

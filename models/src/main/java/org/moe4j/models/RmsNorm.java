@@ -4,6 +4,7 @@ import org.moe4j.Init;
 import org.moe4j.Parameter;
 import org.moe4j.ParameterStore;
 import org.moe4j.Role;
+import org.moe4j.tensor.OwnGradient;
 import org.moe4j.tensor.Tensor;
 
 /**
@@ -22,6 +23,11 @@ public final class RmsNorm implements Norm {
   @Override
   public Tensor apply(Tensor x) {
     return RmsNormKernel.apply(x, weight.tensor(), eps);
+  }
+
+  /** The pair of passes for {@code x [T,d]} on the CPU, without recording. */
+  OwnGradient.Result passes(Tensor x) {
+    return RmsNormKernel.forward(x, weight.tensor(), eps);
   }
 
   /** The scale [d]. */

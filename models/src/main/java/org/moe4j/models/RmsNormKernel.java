@@ -28,7 +28,8 @@ final class RmsNormKernel {
         .view(x.shape());
   }
 
-  private static OwnGradient.Result forward(Tensor x, Tensor weight, double eps) {
+  /** The pair of passes for {@code x [T,d]}, without recording. */
+  static OwnGradient.Result forward(Tensor x, Tensor weight, double eps) {
     DType wide = x.dtype() == DType.F64 ? DType.F64 : DType.F32;
     Tensor own = weight.detach().to(x.dtype());
     Tensor inverse = Tensor.empty(wide, Device.CPU, x.size(0), 1);

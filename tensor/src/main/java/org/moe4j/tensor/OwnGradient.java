@@ -112,8 +112,7 @@ public final class OwnGradient {
       if (needed[i]) {
         Tensor branch = new Tensor(inputs[i].at.alias());
         hook(branch, new Replace(gradients, i), step);
-        Tensor nothing =
-            new Tensor(branch.at.flatten().narrow(0, 0, 0).sum()).to(result.output().dtype());
+        Tensor nothing = nothing(branch).to(result.output().dtype());
         zero = zero == null ? nothing : zero.add(nothing);
       }
     }
@@ -127,6 +126,16 @@ public final class OwnGradient {
     }
     hook(output, new Arrive(result, gradients, needed), step);
     return output;
+  }
+
+  /**
+   * A zero that depends on {@code x}. Its gradient there is a zero spread by strides, so that no
+   * memory is filled with zeros that a hook replaces anyway.
+   */
+  private static Tensor nothing(Tensor x) {
+    Tensor sum = new Tensor(x.at.sum());
+    Tensor zero = Tensor.zeros(sum.dtype(), sum.device());
+    return Tensor.where(Tensor.zeros(DType.BOOL, sum.device()), sum, zero);
   }
 
   private static void hook(Tensor tensor, VoidTensorHook hook, @Nullable Scope step) {
