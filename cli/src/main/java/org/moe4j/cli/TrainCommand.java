@@ -156,7 +156,8 @@ final class TrainCommand implements Callable<Integer> {
                       "  " + Failure.oneLine(p.prompt()) + " | " + Failure.oneLine(p.text())));
     }
     out.println("files       " + s.run());
-    out.println("  the model   " + s.model() + "  (try: moe generate " + s.run() + " --prompt ...)");
+    out.println(
+        "  the model   " + s.model() + "  (try: moe generate " + s.run() + " --prompt ...)");
     out.println("  the figures " + s.run().resolve("summary.json"));
   }
 }

@@ -47,10 +47,7 @@ final class TrainingDisplay implements TrainingListener {
   @Override
   public void begin(Path folder, long done, long steps) {
     this.steps = steps;
-    line(
-        done == 0
-            ? "training in " + folder
-            : "going on with " + folder + " after step " + done);
+    line(done == 0 ? "training in " + folder : "going on with " + folder + " after step " + done);
     if (bar) {
       progress =
           new ProgressBarBuilder()

@@ -148,7 +148,10 @@ public final class AdamW implements AutoCloseable {
         Parameter p = known.get(name);
         if (p == null) {
           throw new MoeException(
-              from.path() + ": state of a parameter " + name + " that this model does not have;"
+              from.path()
+                  + ": state of a parameter "
+                  + name
+                  + " that this model does not have;"
                   + " a checkpoint of another shape");
         }
         State state = states.computeIfAbsent(name, n -> State.of(p.tensor()));

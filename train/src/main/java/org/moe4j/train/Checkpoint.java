@@ -41,8 +41,7 @@ record Checkpoint(Path folder, TrainerState trainer, Progress progress) {
     language.save(folder);
     Manifest.write(folder, language.model().config());
     Path state = folder.resolve(TRAINER);
-    SafetensorsWriter.writeFile(
-        state.resolve(OPTIMIZER), trainer.optimiser().items(), Map.of());
+    SafetensorsWriter.writeFile(state.resolve(OPTIMIZER), trainer.optimiser().items(), Map.of());
     AtomicFile.write(
         state.resolve(RunFolder.CONFIG), config.toToml().getBytes(StandardCharsets.UTF_8));
     Json.write(
@@ -63,17 +62,20 @@ record Checkpoint(Path folder, TrainerState trainer, Progress progress) {
     Path file = folder.resolve(TRAINER).resolve(STATE);
     if (!Files.exists(file)) {
       throw new MoeException(
-          file + ": no such file; the checkpoint " + folder
+          file
+              + ": no such file; the checkpoint "
+              + folder
               + " cannot be resumed from, remove it to go on from the one before");
     }
     Json json = Json.read(file);
     if (!json.text("corpus").equals(Long.toHexString(corpus.dataset().fingerprint()))) {
       throw new MoeException(
-          folder + ": was trained on another text than " + corpus.source()
+          folder
+              + ": was trained on another text than "
+              + corpus.source()
               + " is now; restore the text, or start a new run");
     }
-    return new Checkpoint(
-        folder, TrainerState.read(json), Progress.read(json.object("progress")));
+    return new Checkpoint(folder, TrainerState.read(json), Progress.read(json.object("progress")));
   }
 
   /**
@@ -83,8 +85,7 @@ record Checkpoint(Path folder, TrainerState trainer, Progress progress) {
    */
   void restore(Trainer fresh) {
     ParameterStore target = fresh.model().parameters();
-    try (Decoder stored =
-        HfCheckpoint.load(folder, target.device(), target.dtype()).model()) {
+    try (Decoder stored = HfCheckpoint.load(folder, target.device(), target.dtype()).model()) {
       copy(stored.parameters(), target);
     }
     try (Safetensors state = Safetensors.open(folder.resolve(TRAINER).resolve(OPTIMIZER))) {
@@ -101,7 +102,10 @@ record Checkpoint(Path folder, TrainerState trainer, Progress progress) {
       Tensor stored = from.named(p.name()).tensor();
       if (!Arrays.equals(stored.shape(), p.tensor().shape())) {
         throw anotherShape(
-            p.name() + " is " + Arrays.toString(stored.shape()) + ", not "
+            p.name()
+                + " is "
+                + Arrays.toString(stored.shape())
+                + ", not "
                 + Arrays.toString(p.tensor().shape()));
       }
     }
@@ -112,7 +116,9 @@ record Checkpoint(Path folder, TrainerState trainer, Progress progress) {
 
   private MoeException anotherShape(String how) {
     return new MoeException(
-        folder + ": a checkpoint of another shape than [model] and [moe] describe: " + how
+        folder
+            + ": a checkpoint of another shape than [model] and [moe] describe: "
+            + how
             + "; undo the change of the configuration, or start a new run");
   }
 }

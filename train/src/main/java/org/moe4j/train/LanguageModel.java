@@ -39,8 +39,11 @@ public record LanguageModel(Decoder model, BpeTokenizer tokenizer, Set<Integer> 
     stopIds = Set.copyOf(stopIds);
     if (tokenizer.vocabSize() > model.config().vocab()) {
       throw new MoeException(
-          "the tokenizer has " + tokenizer.vocabSize() + " tokens, the model "
-              + model.config().vocab() + "; they do not belong together");
+          "the tokenizer has "
+              + tokenizer.vocabSize()
+              + " tokens, the model "
+              + model.config().vocab()
+              + "; they do not belong together");
     }
   }
 
@@ -76,7 +79,9 @@ public record LanguageModel(Decoder model, BpeTokenizer tokenizer, Set<Integer> 
         .orElseThrow(
             () ->
                 new MoeException(
-                    path + ": no model here; name a folder with " + CONFIG
+                    path
+                        + ": no model here; name a folder with "
+                        + CONFIG
                         + ", or a run that has a checkpoint"));
   }
 
@@ -105,9 +110,7 @@ public record LanguageModel(Decoder model, BpeTokenizer tokenizer, Set<Integer> 
   HfLayout.Choice save(Path folder) {
     int end = tokenizer.endOfText();
     Folders.create(folder);
-    SpecialTokens tokens =
-        new SpecialTokens(
-            OptionalInt.of(end), Set.of(end), OptionalInt.empty());
+    SpecialTokens tokens = new SpecialTokens(OptionalInt.of(end), Set.of(end), OptionalInt.empty());
     tokenizer.write(folder.resolve(RunFolder.TOKENIZER));
     Json.write(
         folder.resolve("generation_config.json"),
@@ -115,9 +118,7 @@ public record LanguageModel(Decoder model, BpeTokenizer tokenizer, Set<Integer> 
     return HfCheckpoint.save(
         folder,
         model,
-        HfCheckpoint.SaveOptions.DEFAULT
-            .withDtype(model.parameters().dtype())
-            .withTokens(tokens));
+        HfCheckpoint.SaveOptions.DEFAULT.withDtype(model.parameters().dtype()).withTokens(tokens));
   }
 
   /** The tokens of a prompt: a text begins behind an end of text. */
@@ -135,8 +136,7 @@ public record LanguageModel(Decoder model, BpeTokenizer tokenizer, Set<Integer> 
       String prompt, int maxTokens, Sampling sampling, Consumer<String> onText) {
     int[] ids = encode(prompt);
     Output output = new Output(onText);
-    int[] made =
-        new Generator(model, sampling, stopIds).generate(ids, maxTokens, output::token);
+    int[] made = new Generator(model, sampling, stopIds).generate(ids, maxTokens, output::token);
     return output.finish(ids.length, made.length);
   }
 

@@ -84,7 +84,8 @@ final class MetricsLog implements Closeable {
     line.put("tokens_per_s", speed);
     line.put("skipped", since.stream().filter(StepResult::skipped).count());
     line.put(
-        "expert_load", routing.stream().map(r -> Arrays.stream(r.asked()).boxed().toList()).toList());
+        "expert_load",
+        routing.stream().map(r -> Arrays.stream(r.asked()).boxed().toList()).toList());
     line.put("imbalance", routing.stream().map(RoutingStats::imbalance).toList());
     line.put("drop_rate", routing.stream().map(RoutingStats::dropRate).toList());
     scalars.put("train/loss", loss);

@@ -49,12 +49,10 @@ public final class ModelPlan {
             .withKvHeads(m.kvHeads())
             .withRopeTheta(m.ropeTheta())
             .withQkNorm(m.qkNorm() ? AttentionConfig.QkNorm.WHOLE : AttentionConfig.QkNorm.NONE);
-    FeedForwardConfig dense =
-        new FeedForwardConfig.Dense(form(config.moe().activation()), m.ffn());
+    FeedForwardConfig dense = new FeedForwardConfig.Dense(form(config.moe().activation()), m.ffn());
     List<FeedForwardConfig> layers = new ArrayList<>();
     for (int i = 0; i < m.layers(); i++) {
-      layers.add(
-          m.placement().hasExperts(i) ? new FeedForwardConfig.Moe(moe(config)) : dense);
+      layers.add(m.placement().hasExperts(i) ? new FeedForwardConfig.Moe(moe(config)) : dense);
     }
     return DecoderConfig.of(vocab, m.hidden(), attention, layers)
         .withNorm(m.norm() == ModelSection.Norm.RMSNORM ? NormKind.RMS : NormKind.LAYER, 1e-5)

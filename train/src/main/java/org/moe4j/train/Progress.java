@@ -19,7 +19,6 @@ record Progress(long tokens, double stepSeconds, double seconds) {
   }
 
   static Progress read(Json json) {
-    return new Progress(
-        json.whole("tokens"), json.number("step_seconds"), json.number("seconds"));
+    return new Progress(json.whole("tokens"), json.number("step_seconds"), json.number("seconds"));
   }
 }

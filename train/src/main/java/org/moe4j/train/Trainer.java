@@ -95,15 +95,21 @@ public final class Trainer implements AutoCloseable {
     count(finite);
     double seconds = (System.nanoTime() - begin) * 1e-9;
     return new StepResult(
-        step, loss, Map.copyOf(balance), rate, norm, !finite, tokens, seconds, List.copyOf(routing));
+        step,
+        loss,
+        Map.copyOf(balance),
+        rate,
+        norm,
+        !finite,
+        tokens,
+        seconds,
+        List.copyOf(routing));
   }
 
   /** Forward and backward over one batch, whose memory is then free but for the gradients. */
-  private double accumulate(
-      Batch batch, Map<String, Double> balance, List<RoutingStats> routing) {
+  private double accumulate(Batch batch, Map<String, Double> balance, List<RoutingStats> routing) {
     try (Scope scope = Scope.open()) {
-      DecoderLoss loss =
-          loss(batch, TokenContext.train(batch.sequences(), batch.length(), noise));
+      DecoderLoss loss = loss(batch, TokenContext.train(batch.sequences(), batch.length(), noise));
       loss.total().backward();
       loss.output().layers().stream()
           .flatMap(layer -> layer.losses().entrySet().stream())
@@ -134,8 +140,11 @@ public final class Trainer implements AutoCloseable {
     skippedInARow = finite ? 0 : skippedInARow + 1;
     if (skippedInARow >= MOST_SKIPPED) {
       throw new MoeException(
-          "training diverged: loss or gradients were not finite in the last " + MOST_SKIPPED
-              + " steps up to step " + step + "; lower train.learning-rate and resume from the"
+          "training diverged: loss or gradients were not finite in the last "
+              + MOST_SKIPPED
+              + " steps up to step "
+              + step
+              + "; lower train.learning-rate and resume from the"
               + " last checkpoint, or start again");
     }
   }

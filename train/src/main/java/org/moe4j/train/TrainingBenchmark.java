@@ -63,11 +63,7 @@ public record TrainingBenchmark(
    * @param threads of the CPU
    */
   public record Result(
-      double tokensPerSecond,
-      double milliseconds,
-      long parameters,
-      long peakMemory,
-      int threads) {}
+      double tokensPerSecond, double milliseconds, long parameters, long peakMemory, int threads) {}
 
   /** The model. */
   DecoderConfig config() {

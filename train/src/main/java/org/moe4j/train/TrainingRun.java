@@ -112,7 +112,9 @@ public final class TrainingRun {
   private static void refuseRun(RunFolder folder) {
     if (folder.holdsRun()) {
       throw new MoeException(
-          folder.path() + ": holds a run already; go on with it by --resume " + folder.path()
+          folder.path()
+              + ": holds a run already; go on with it by --resume "
+              + folder.path()
               + ", or choose another run.name");
     }
   }
@@ -121,8 +123,9 @@ public final class TrainingRun {
     if (config.run().name().isPresent()) {
       return config;
     }
-    String time = LocalDateTime.now(ZoneId.systemDefault()).format(
-        DateTimeFormatter.ofPattern("yyyyMMdd-HHmmss"));
+    String time =
+        LocalDateTime.now(ZoneId.systemDefault())
+            .format(DateTimeFormatter.ofPattern("yyyyMMdd-HHmmss"));
     RunSection run = config.run().withName(time);
     for (int i = 2; Files.exists(run.folder()); i++) {
       run = config.run().withName(time + "-" + i);
@@ -141,8 +144,7 @@ public final class TrainingRun {
       Path path, List<String> overrides, TrainingListener listener, BooleanSupplier stop) {
     RunFolder folder = new RunFolder(path);
     if (!folder.holdsRun()) {
-      throw new MoeException(
-          path + ": no run to resume here (it has no " + RunFolder.CONFIG + ")");
+      throw new MoeException(path + ": no run to resume here (it has no " + RunFolder.CONFIG + ")");
     }
     try (RunLock lock = RunLock.acquire(path)) {
       TrainingConfig read = TrainingConfig.read(folder.config(), overrides);
@@ -189,9 +191,7 @@ public final class TrainingRun {
     Optional<Checkpoint> checkpoint =
         checkpoints.newest().map(path -> Checkpoint.open(path, corpus));
     SamplerState at =
-        checkpoint
-            .map(c -> c.trainer().sampler())
-            .orElse(SamplerState.start(config.run().seed()));
+        checkpoint.map(c -> c.trainer().sampler()).orElse(SamplerState.start(config.run().seed()));
     TrainSection train = config.train();
     Sampler sampler =
         new Sampler(
@@ -203,8 +203,7 @@ public final class TrainingRun {
             new Decoder(
                 ModelPlan.of(config, corpus.tokenizer().vocabSize()),
                 new ParameterStore(random, device, dtype));
-        Trainer trainer =
-            new Trainer(model, train, sampler, new RandomSource(random.nextSeed()))) {
+        Trainer trainer = new Trainer(model, train, sampler, new RandomSource(random.nextSeed()))) {
       checkpoint.ifPresent(c -> c.restore(trainer));
       before = checkpoint.map(Checkpoint::progress).orElse(Progress.NONE);
       if (!folder.holdsRun()) {
@@ -309,10 +308,8 @@ public final class TrainingRun {
       List<String> prompts,
       Trainer.Validation validation) {
     listener.stage("counting the baselines");
-    double order0 =
-        ByteModel.train(0, corpus.dataset().train()).bitsPerByte(corpus.validation());
-    double order2 =
-        ByteModel.train(2, corpus.dataset().train()).bitsPerByte(corpus.validation());
+    double order0 = ByteModel.train(0, corpus.dataset().train()).bitsPerByte(corpus.validation());
+    double order2 = ByteModel.train(2, corpus.dataset().train()).bitsPerByte(corpus.validation());
     listener.stage("writing the model");
     HfLayout.Choice layout = language.save(folder.model());
     Manifest.write(folder.model(), language.model().config());

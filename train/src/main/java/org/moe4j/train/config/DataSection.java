@@ -24,7 +24,8 @@ public record DataSection(
         double validationFraction,
     @Key(
             doc =
-                "Size of the byte-level BPE vocabulary trained on the text; not used with tokenizer.",
+                "Size of the byte-level BPE vocabulary trained on the text; not used with"
+                    + " tokenizer.",
             unit = "tokens",
             min = 257,
             max = 1_000_000)

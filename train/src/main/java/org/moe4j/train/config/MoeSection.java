@@ -15,13 +15,13 @@ public record MoeSection(
         int sharedExperts,
     @Key(
             doc =
-                "When the weights of a token's chosen experts are made to sum to one; as the router's"
-                    + " own system does where it is not set.")
+                "When the weights of a token's chosen experts are made to sum to one; as the"
+                    + " router's own system does where it is not set.")
         Optional<Renormalise> renormalise,
     @Key(
             doc =
-                "Factor on the weights of the routed experts; as the router's own system has it where"
-                    + " it is not set.",
+                "Factor on the weights of the routed experts; as the router's own system has it"
+                    + " where it is not set.",
             above = 0)
         Optional<Double> scale,
     @Key(

@@ -24,7 +24,9 @@ public record RunSection(
     Check.that(
         name.orElse("_").matches("[\\p{Alnum}_][\\p{Alnum}._-]*"),
         "run",
-        "name '" + name.orElse("") + "' must be letters, digits, '.', '_' and '-' only; it becomes a folder");
+        "name '"
+            + name.orElse("")
+            + "' must be letters, digits, '.', '_' and '-' only; it becomes a folder");
   }
 
   static RunSection defaults() {
