@@ -41,7 +41,12 @@ public final class Moe implements Callable<Integer> {
 
   /** Every subcommand, in the order of the help. */
   static final List<Class<?>> COMMANDS =
-      List.of(TrainCommand.class, GenerateCommand.class, BenchCommand.class);
+      List.of(
+          TrainCommand.class,
+          GenerateCommand.class,
+          InspectCommand.class,
+          ListCommand.class,
+          BenchCommand.class);
 
   @Option(
       names = "--debug",
