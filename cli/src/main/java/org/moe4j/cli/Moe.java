@@ -40,7 +40,13 @@ public final class Moe implements Callable<Integer> {
   static final int WRONG_USAGE = 2;
 
   /** Every subcommand, in the order of the help. */
-  static final List<Class<?>> COMMANDS = List.of();
+  static final List<Class<?>> COMMANDS =
+      List.of(
+          TrainCommand.class,
+          GenerateCommand.class,
+          InspectCommand.class,
+          ListCommand.class,
+          BenchCommand.class);
 
   @Option(
       names = "--debug",

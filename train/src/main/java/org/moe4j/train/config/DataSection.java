@@ -9,7 +9,8 @@ public record DataSection(
     @Key(
             doc =
                 "The text: \"wordnet\" for the embedded corpus, or files and folders (plain text,"
-                    + " JSONL, CSV, Parquet).")
+                    + " JSONL, CSV, Parquet). In a folder each plain text file is one document;"
+                    + " where files alone are named, blank lines separate documents.")
         List<String> source,
     @Key(
             doc =
@@ -23,7 +24,8 @@ public record DataSection(
         double validationFraction,
     @Key(
             doc =
-                "Size of the byte-level BPE vocabulary trained on the text; not used with tokenizer.",
+                "Size of the byte-level BPE vocabulary trained on the text; not used with"
+                    + " tokenizer.",
             unit = "tokens",
             min = 257,
             max = 1_000_000)
