@@ -18,7 +18,7 @@ import org.moe4j.tensor.Workers;
  */
 final class CrossEntropyKernel {
   /** Rows of a block. */
-  private static final int BLOCK = 128;
+  private static final int BLOCK = 512;
 
   /** The most elements of logit gradients that are held at a time. */
   private static final long HELD = 1 << 24;

@@ -13,7 +13,7 @@ import org.moe4j.tensor.Workers;
  * backward pass x and one number a row are kept.
  */
 final class RmsNormKernel {
-  private static final int BLOCK = 128;
+  private static final int BLOCK = 256;
 
   private RmsNormKernel() {}
 

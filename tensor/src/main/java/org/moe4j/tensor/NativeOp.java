@@ -17,6 +17,10 @@ import org.jspecify.annotations.Nullable;
  * aten::_grouped_mm}. Arguments are given in the order of the operator's schema, all of them.
  */
 public final class NativeOp {
+  static {
+    NativeRuntime.prepare();
+  }
+
   private static final ConcurrentHashMap<String, NativeOp> CACHE = new ConcurrentHashMap<>();
 
   private final String name;

@@ -24,6 +24,10 @@ import org.bytedeco.pytorch.global.torch;
  * fit raises a RuntimeException whose first line is libtorch's explanation.
  */
 public final class Tensor implements AutoCloseable {
+  static {
+    NativeRuntime.prepare();
+  }
+
   final org.bytedeco.pytorch.Tensor at;
 
   Tensor(org.bytedeco.pytorch.Tensor at) {

@@ -25,13 +25,11 @@ public final class Workers {
   private static final ThreadLocal<Boolean> INSIDE = ThreadLocal.withInitial(() -> false);
 
   static {
+    NativeRuntime.prepare();
     openblas_nolapack.blas_set_num_threads(1);
   }
 
   private Workers() {}
-
-  /** Makes sure that this class's settings of the native libraries are in force. */
-  static void load() {}
 
   /**
    * Runs {@code body} for 0 .. tasks-1, in any order, on this thread and the helpers; returns when
