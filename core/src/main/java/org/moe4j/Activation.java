@@ -26,4 +26,22 @@ public enum Activation {
       case SILU -> Ops.silu(x);
     };
   }
+
+  /** Gradient at {@code x} for the gradient {@code dy} of the output. */
+  Tensor gradient(Tensor dy, Tensor x) {
+    return switch (this) {
+      case RELU -> Ops.reluBackward(dy, x);
+      case GELU -> Ops.geluBackward(dy, x);
+      case GELU_TANH -> {
+        // With u = a (x + b x^3): d/dx of x/2 (1 + tanh u) = (1 + tanh u)/2 + x/2 (1 - tanh^2 u) u'.
+        double a = Math.sqrt(2 / Math.PI);
+        double b = 0.044715;
+        Tensor tanh = x.add(x.pow(3).mul(b)).mul(a).tanh();
+        Tensor inner = x.square().mul(3 * b).add(1).mul(a);
+        Tensor slope = tanh.square().neg().add(1).mul(inner).mul(x);
+        yield dy.mul(tanh.add(1).add(slope)).mul(0.5);
+      }
+      case SILU -> Ops.siluBackward(dy, x);
+    };
+  }
 }

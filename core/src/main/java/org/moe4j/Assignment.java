@@ -109,6 +109,21 @@ final class Assignment {
     return counts;
   }
 
+  /** Token of each row [R]. */
+  long[] token() {
+    return token;
+  }
+
+  /** Place of each row's weight among {@link #weights} [R]. */
+  long[] entry() {
+    return entry;
+  }
+
+  /** All combine weights, flattened; those of refused choices included. */
+  Tensor weights() {
+    return weights;
+  }
+
   /** R. */
   int rows() {
     return token.length;

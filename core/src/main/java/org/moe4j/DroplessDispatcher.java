@@ -35,4 +35,14 @@ public final class DroplessDispatcher implements Dispatcher<DroplessDispatcher.S
     long[] identity = LongStream.range(0, state.assignment.rows()).toArray();
     return state.assignment.combine(outputs, identity);
   }
+
+  /** As the two verbs one after the other, where possible by one kernel with its own gradient. */
+  @Override
+  public Tensor apply(Tensor x, Routing routing, Experts experts, TokenContext context) {
+    if (experts instanceof FeedForwardExperts bank
+        && DroplessKernel.serves(x, routing, bank, context)) {
+      return DroplessKernel.apply(x, Assignment.of(routing, x.size(0)), bank);
+    }
+    return Dispatcher.super.apply(x, routing, experts, context);
+  }
 }

@@ -1,7 +1,5 @@
 package org.moe4j;
 
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import org.jspecify.annotations.Nullable;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
@@ -11,7 +9,7 @@ import org.moe4j.tensor.Tensor;
 
 /**
  * The dropless expert layer of S25 (grouped form) as one function with a gradient of its own, for
- * the CPU: y[t] = sum over the kept choices s of token t of weight[t,s] * expert[t,s](x[t]).
+ * the CPU: y[t] = sum over the rows r of token t of weight[r] * expert[r](x[t]).
  *
  * <p>Rows are sorted by expert with a counting sort, so the order is stable and the result does not
  * depend on threads; every expert's weights are read once for all of its rows; each token gathers
@@ -20,80 +18,65 @@ import org.moe4j.tensor.Tensor;
  * the down-projection's output is neither kept nor computed again.
  */
 final class DroplessKernel {
-  private final Tensor choices;
+  private final RowsByExpert rows;
   private final Tensor wIn;
   private final Tensor wOut;
-  private final boolean gated;
-  private final Pointwise pointwise;
+  private final ExpertForm form;
 
-  /** The nonlinearity of an expert, with its derivative. */
-  enum Pointwise {
-    SILU,
-    GELU,
-    RELU;
-
-    Tensor forward(Tensor x) {
-      return switch (this) {
-        case SILU -> Ops.silu(x);
-        case GELU -> Ops.gelu(x);
-        case RELU -> Ops.relu(x);
-      };
-    }
-
-    Tensor backward(Tensor dy, Tensor x) {
-      return switch (this) {
-        case SILU -> Ops.siluBackward(dy, x);
-        case GELU -> Ops.geluBackward(dy, x);
-        case RELU -> Ops.reluBackward(dy, x);
-      };
-    }
-  }
-
-  private DroplessKernel(
-      Tensor choices, Tensor wIn, Tensor wOut, boolean gated, Pointwise pointwise) {
-    this.choices = choices;
+  private DroplessKernel(RowsByExpert rows, Tensor wIn, Tensor wOut, ExpertForm form) {
+    this.rows = rows;
     this.wIn = wIn;
     this.wOut = wOut;
-    this.gated = gated;
-    this.pointwise = pointwise;
+    this.form = form;
+  }
+
+  /** True if the kernel computes this case; if not, the plain path does. */
+  static boolean serves(Tensor x, Routing routing, FeedForwardExperts experts, TokenContext context) {
+    boolean weightOnOutput =
+        switch (routing) {
+          case TokenChoice r -> r.gating().weightOn() == Gating.WeightOn.OUTPUT;
+          case ExpertChoice r -> r.gating().weightOn() == Gating.WeightOn.OUTPUT;
+          case Blend r -> false;
+          case Retrieval r -> false;
+        };
+    return weightOnOutput
+        && x.device() == Device.CPU
+        && !experts.form().biases()
+        && !(context.training() && experts.dropout() > 0);
   }
 
   /**
    * Computes the layer.
    *
    * @param x [T,d] on the CPU
-   * @param choices [T,k] I64, the expert of each choice, -1 for a dropped one
-   * @param weights [T,k], the combine weights
-   * @param wIn [E, 2h, d] if gated (gate rows first), else [E, h, d]
-   * @param wOut [E, d, h]
+   * @param assignment which rows go to which expert
    * @return [T,d] in the type of x
    */
+  static Tensor apply(Tensor x, Assignment assignment, FeedForwardExperts experts) {
+    return apply(
+        x, assignment, experts.in().tensor(), experts.out().tensor(), experts.form());
+  }
+
   static Tensor apply(
-      Tensor x,
-      Tensor choices,
-      Tensor weights,
-      Tensor wIn,
-      Tensor wOut,
-      boolean gated,
-      Pointwise pointwise) {
-    DroplessKernel kernel = new DroplessKernel(choices, wIn, wOut, gated, pointwise);
+      Tensor x, Assignment assignment, Tensor wIn, Tensor wOut, ExpertForm form) {
+    DroplessKernel kernel =
+        new DroplessKernel(RowsByExpert.of(assignment, x.size(0)), wIn, wOut, form);
     boolean leaves = wIn.requiresGrad() || wOut.requiresGrad();
-    return OwnGradient.apply(kernel::forward, leaves, x, weights);
+    return OwnGradient.apply(kernel::forward, leaves, x, assignment.weights());
   }
 
   private OwnGradient.Result forward(Tensor[] in) {
     Tensor x = in[0];
     DType type = x.dtype();
-    RowsByExpert rows = RowsByExpert.of(choices, (int) wIn.size(0));
     Tensor up = wIn.detach().to(type);
     Tensor down = wOut.detach().to(type);
-    Tensor rowWeights = in[1].flatten().indexSelect(0, rows.slots()).to(type).unsqueeze(1);
+    Tensor rowWeights = in[1].indexSelect(0, rows.slots()).to(type).unsqueeze(1);
     Tensor hidden = rows.project(x.indexSelect(0, rows.tokens()), up, true);
-    Tensor activation = activate(hidden).mulInPlace(rowWeights);
+    Tensor activation = form.hidden(hidden).mulInPlace(rowWeights);
     Tensor y = rows.sum(rows.project(activation, down, true));
     return new OwnGradient.Result(
         y,
-        (dy, needed) -> backward(x, in[1], rows, rowWeights, hidden, up, down, dy, needed),
+        (dy, needed) -> backward(x, in[1], rowWeights, hidden, up, down, dy, needed),
         x,
         in[1],
         rowWeights,
@@ -106,18 +89,9 @@ final class DroplessKernel {
         rows.bagStarts());
   }
 
-  private Tensor activate(Tensor hidden) {
-    if (!gated) {
-      return pointwise.forward(hidden);
-    }
-    long h = hidden.size(1) / 2;
-    return pointwise.forward(hidden.narrow(1, 0, h)).mulInPlace(hidden.narrow(1, h, h));
-  }
-
   private @Nullable Tensor[] backward(
       Tensor x,
       Tensor weights,
-      RowsByExpert rows,
       Tensor rowWeights,
       Tensor hidden,
       Tensor up,
@@ -130,24 +104,24 @@ final class DroplessKernel {
     Tensor dHidden = Tensor.empty(hidden.dtype(), Device.CPU, hidden.shape());
     Tensor activation;
     Tensor dWeights = null;
-    if (gated) {
+    if (form.gated()) {
       long h = hidden.size(1) / 2;
       Tensor gate = hidden.narrow(1, 0, h);
       Tensor upper = hidden.narrow(1, h, h);
-      Tensor nonlinear = pointwise.forward(gate);
+      Tensor nonlinear = form.activation().of(gate);
       activation = nonlinear.mul(upper);
       if (needed[1]) {
         dWeights = rowDot(dScaled, activation);
       }
       dScaled.mulInPlace(rowWeights);
       dHidden.narrow(1, h, h).mulInto(dScaled, nonlinear);
-      dHidden.narrow(1, 0, h).copyInPlace(pointwise.backward(dScaled.mulInPlace(upper), gate));
+      dHidden.narrow(1, 0, h).copyInPlace(form.activation().gradient(dScaled.mulInPlace(upper), gate));
     } else {
-      activation = pointwise.forward(hidden);
+      activation = form.activation().of(hidden);
       if (needed[1]) {
         dWeights = rowDot(dScaled, activation);
       }
-      dHidden.copyInPlace(pointwise.backward(dScaled.mulInPlace(rowWeights), hidden));
+      dHidden.copyInPlace(form.activation().gradient(dScaled.mulInPlace(rowWeights), hidden));
     }
     if (wOut.requiresGrad()) {
       rows.addWeightGradient(wOut, dRows, activation.mulInPlace(rowWeights));
@@ -166,53 +140,44 @@ final class DroplessKernel {
   }
 
   /**
-   * The rows of a dropless layer, ordered by expert: row r belongs to token {@code tokens[r]} and is
-   * its choice {@code slots[r]} of the flattened [T*k] choices.
+   * The rows of a dropless layer, ordered by expert: row r belongs to token {@code tokens[r]} and its
+   * weight stands at {@code slots[r]} of the flattened weights.
    *
    * @param tokens [R] I64
    * @param slots [R] I64
    * @param starts where each expert's rows begin; E+1 values
-   * @param bagRows [R] I64, the rows of token 0, then of token 1, ...
+   * @param bagRows [R] I64, the rows of token 0, then of token 1, ..., each in the order of experts
    * @param bagStarts [T] I64, where each token's rows begin in {@code bagRows}
    */
-  record RowsByExpert(Tensor tokens, Tensor slots, int[] starts, Tensor bagRows, Tensor bagStarts) {
-    static RowsByExpert of(Tensor choices, int experts) {
-      int t = (int) choices.size(0);
-      int k = (int) choices.size(1);
-      Tensor plain = choices.contiguous();
-      MemorySegment chosen = plain.segment();
-      int[] starts = new int[experts + 1];
-      for (long i = 0; i < (long) t * k; i++) {
-        int e = (int) chosen.getAtIndex(ValueLayout.JAVA_LONG, i);
-        if (e >= 0) {
-          starts[e + 1]++;
+  private record RowsByExpert(
+      Tensor tokens, Tensor slots, int[] starts, Tensor bagRows, Tensor bagStarts) {
+    static RowsByExpert of(Assignment assignment, long tokenCount) {
+      long[] counts = assignment.counts();
+      int[] starts = new int[counts.length + 1];
+      for (int e = 0; e < counts.length; e++) {
+        starts[e + 1] = starts[e] + (int) counts[e];
+      }
+      long[] token = assignment.token();
+      long[] bagStarts = new long[Math.toIntExact(tokenCount)];
+      for (long t : token) {
+        if (t + 1 < tokenCount) {
+          bagStarts[(int) t + 1]++;
         }
       }
-      for (int e = 0; e < experts; e++) {
-        starts[e + 1] += starts[e];
+      for (int t = 1; t < bagStarts.length; t++) {
+        bagStarts[t] += bagStarts[t - 1];
       }
-      int r = starts[experts];
-      int[] next = starts.clone();
-      long[] tokens = new long[r];
-      long[] slots = new long[r];
-      long[] bagRows = new long[r];
-      long[] bagStarts = new long[t];
-      int filled = 0;
-      for (int token = 0; token < t; token++) {
-        bagStarts[token] = filled;
-        for (int s = 0; s < k; s++) {
-          long slot = (long) token * k + s;
-          int e = (int) chosen.getAtIndex(ValueLayout.JAVA_LONG, slot);
-          if (e >= 0) {
-            int row = next[e]++;
-            tokens[row] = token;
-            slots[row] = slot;
-            bagRows[filled++] = row;
-          }
-        }
+      long[] next = bagStarts.clone();
+      long[] bagRows = new long[token.length];
+      for (int r = 0; r < token.length; r++) {
+        bagRows[(int) next[(int) token[r]]++] = r;
       }
       return new RowsByExpert(
-          Tensor.of(tokens), Tensor.of(slots), starts, Tensor.of(bagRows), Tensor.of(bagStarts));
+          Tensor.of(token),
+          Tensor.of(assignment.entry()),
+          starts,
+          Tensor.of(bagRows),
+          Tensor.of(bagStarts));
     }
 
     /** Each expert's rows times its matrix {@code w[e]}, transposed if asked: [R, out]. */

@@ -21,15 +21,12 @@ class DroplessKernelTest {
   }
 
   private static Tensor plain(
-      Tensor x, Tensor choices, Tensor weights, Tensor wIn, Tensor wOut, boolean gated,
-      DroplessKernel.Pointwise f) {
+      Tensor x, Tensor choices, Tensor weights, Tensor wIn, Tensor wOut, ExpertForm form) {
     Tensor y = x.mul(0);
     for (int e = 0; e < wIn.size(0); e++) {
       Tensor h = x.mm(wIn.select(0, e).t());
-      long n = h.size(1) / 2;
-      Tensor a = gated ? f.forward(h.narrow(1, 0, n)).mul(h.narrow(1, n, n)) : f.forward(h);
       Tensor gate = weights.mul(choices.eq(e).to(weights.dtype())).sum(1, true);
-      y = y.add(a.mm(wOut.select(0, e).t()).mul(gate));
+      y = y.add(form.hidden(h).mm(wOut.select(0, e).t()).mul(gate));
     }
     return y;
   }
@@ -37,10 +34,11 @@ class DroplessKernelTest {
   @ParameterizedTest
   @CsvSource({
     "0,4,2,true,SILU", "1,1,1,true,SILU", "37,4,2,true,GELU", "64,8,4,true,SILU",
-    "50,64,1,false,RELU", "33,4,4,false,GELU"
+    "50,64,1,false,RELU", "33,4,4,false,GELU", "20,4,2,true,GELU_TANH"
   })
   void equalsThePlainLoopForwardAndBackward(
-      int t, int e, int k, boolean gated, DroplessKernel.Pointwise f) {
+      int t, int e, int k, boolean gated, Activation activation) {
+    ExpertForm form = new ExpertForm(activation, gated, false);
     RandomSource random = new RandomSource(t + 31L * e + k);
     int d = 6;
     int h = 5;
@@ -57,7 +55,7 @@ class DroplessKernelTest {
     Tensor[] leaves = {x, weights, wIn, wOut};
     Tensor probe = random.normal(0, 1, DType.F64, t, d);
 
-    Tensor expected = plain(x, choices, weights, wIn, wOut, gated, f);
+    Tensor expected = plain(x, choices, weights, wIn, wOut, form);
     expected.mul(probe).sum().backward();
     double[][] gradients = new double[4][];
     for (int i = 0; i < 4; i++) {
@@ -65,7 +63,8 @@ class DroplessKernelTest {
       leaves[i].clearGrad();
     }
     for (int repeat = 1; repeat <= 2; repeat++) { // the second call adds to the gradients
-      Tensor y = DroplessKernel.apply(x, choices, weights, wIn, wOut, gated, f);
+      TokenChoice routing = TokenChoice.of(e, choices, weights, Gating.FIXED, Evidence.none());
+      Tensor y = DroplessKernel.apply(x, Assignment.of(routing, t), wIn, wOut, form);
       assertThat(y.toDoubles()).containsExactly(expected.toDoubles(), within(1e-12));
       y.mul(probe).sum().backward();
       for (int i = 0; i < 4; i++) {

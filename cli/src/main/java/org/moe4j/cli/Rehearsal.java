@@ -7,7 +7,7 @@ import org.moe4j.train.config.TrainingConfig;
 
 /**
  * What a start of the command line goes through, without its output. The launcher runs it once
- * after a build, so that the JVM can keep the classes it loads in its ahead-of-time cache.
+ * after a build, so that the JVM can archive the classes it loads.
  */
 final class Rehearsal {
   private Rehearsal() {}

@@ -1,5 +1,7 @@
 package org.moe4j.train.data;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.DriverManager;
@@ -21,24 +23,28 @@ final class DuckDbReader implements AutoCloseable {
       Path file, TableFormat format, Fields fields, Optional<String> domain, DocumentSink sink) {
     String literal = quote(escapeGlob(file.toString()), '\'');
     try {
-      List<String> present = fieldsOf(format.scan(literal));
+      boolean compressed = TableErrors.isCompressed(file);
+      long size = compressed ? Long.MAX_VALUE : Files.size(file);
+      List<String> present = fieldsOf(format.scan(literal, Optional.empty(), size));
       column(file.toString(), "text", fields.text(), present);
       String columns = quote(fields.text(), '"');
       if (fields.domain().isPresent()) {
         column(file.toString(), "domain", fields.domain().get(), present);
         columns += ", " + quote(fields.domain().get(), '"');
       }
-      String scan = format.scan(literal, jsonColumns(fields));
+      String scan = format.scan(literal, Optional.of(jsonColumns(fields)), size);
       int label = fields.domain().isPresent() ? 2 : 0;
       readRows("SELECT " + columns + " FROM " + scan, 1, label, domain, sink);
     } catch (SQLException e) {
       throw TableErrors.locate(file, format, e);
+    } catch (IOException e) {
+      throw new MoeException(file + ": cannot be read: " + e.getMessage(), e);
     }
   }
 
   void readQuery(String query, Fields fields, DocumentSink sink) {
     try {
-      // As a subquery only a SELECT is accepted: nothing that writes gets past this line.
+      // As a subquery only a SELECT is accepted: a query that writes by mistake ends here.
       List<String> present = fieldsOf("(" + query + "\n)");
       int text = column("the query", "text", fields.text(), present);
       int label =

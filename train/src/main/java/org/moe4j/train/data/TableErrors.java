@@ -8,6 +8,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.SQLException;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -30,7 +31,7 @@ final class TableErrors {
    * and it gives no byte offsets, so a file that failed is looked at once more.
    */
   static MoeException locate(Path file, TableFormat format, SQLException error) {
-    boolean readable = !file.toString().toLowerCase(Locale.ROOT).endsWith(".zst");
+    boolean readable = !hasSuffix(file, ".zst");
     if (readable && format != TableFormat.PARQUET) {
       try {
         OptionalLong invalid = firstInvalid(file);
@@ -49,15 +50,35 @@ final class TableErrors {
     return new MoeException(file + ": cannot be read: " + firstLine(error), error);
   }
 
+  static boolean isCompressed(Path file) {
+    return hasSuffix(file, ".gz") || hasSuffix(file, ".zst");
+  }
+
+  private static boolean hasSuffix(Path file, String suffix) {
+    return file.toString().toLowerCase(Locale.ROOT).endsWith(suffix);
+  }
+
   /** The first line of DuckDB's message, without the wrapping of its driver. */
   static String firstLine(SQLException error) {
     String message = String.valueOf(error.getMessage());
-    int wrapped = message.startsWith("Invalid Input Error: Attempting") ? message.indexOf('\n') : -1;
-    String inner = message.substring(wrapped + 1);
-    if (inner.startsWith("Error: ")) {
-      inner = inner.substring("Error: ".length());
+    boolean isWrapped = message.startsWith("Invalid Input Error: Attempting");
+    int wrapped = isWrapped ? message.indexOf('\n') : -1;
+    List<String> lines = message.substring(wrapped + 1).strip().lines().toList();
+    if (lines.isEmpty()) {
+      return error.toString();
     }
-    return inner.lines().findFirst().orElse(error.toString()).strip();
+    String first = lines.getFirst().replaceFirst("^(Error: )?(Invalid Input Error: )?", "");
+    if (!first.startsWith("CSV Error") && !first.startsWith("Error when sniffing")) {
+      // The line numbers of JSON are not to be trusted.
+      return first.replaceFirst(", at byte \\d+ in line \\d+", "").strip();
+    }
+    // Of CSV the first line has the place, and the reason is behind the line's text.
+    return lines.stream()
+        .skip(1)
+        .filter(line -> !line.startsWith("Original Line"))
+        .findFirst()
+        .map(reason -> first + " " + reason)
+        .orElse(first);
   }
 
   private static OptionalLong firstInvalid(Path file) throws IOException {
@@ -86,10 +107,17 @@ final class TableErrors {
       if (parser.nextToken() != JsonToken.START_OBJECT) {
         return Optional.of("is not a JSON object; each line must be {\"field\": value, ...}");
       }
-      parser.skipChildren();
-      return parser.nextToken() == null
-          ? Optional.empty()
-          : Optional.of("holds more than one JSON value; put each on its own line");
+      int depth = 1;
+      for (JsonToken token = parser.nextToken(); token != null; token = parser.nextToken()) {
+        if (depth == 0) {
+          return Optional.of("holds more than one JSON value; put each on its own line");
+        }
+        depth += token.isStructStart() ? 1 : token.isStructEnd() ? -1 : 0;
+        if (token == JsonToken.VALUE_STRING && hasHalfAPair(parser.getString())) {
+          return Optional.of("has half of a surrogate pair as \\u escape; correct or remove it");
+        }
+      }
+      return Optional.empty();
     } catch (JacksonException e) {
       return Optional.of(
           "is malformed JSON: %s; correct or remove it"
@@ -97,8 +125,13 @@ final class TableErrors {
     }
   }
 
+  private static boolean hasHalfAPair(String text) {
+    return text.codePoints()
+        .anyMatch(c -> c >= Character.MIN_SURROGATE && c <= Character.MAX_SURROGATE);
+  }
+
   private static InputStream open(Path file) throws IOException {
     InputStream in = Files.newInputStream(file);
-    return file.toString().toLowerCase(Locale.ROOT).endsWith(".gz") ? new GZIPInputStream(in) : in;
+    return hasSuffix(file, ".gz") ? new GZIPInputStream(in) : in;
   }
 }

@@ -67,7 +67,7 @@ public record WordNetSource() implements TextSource {
     }
   }
 
-  /** A line is: offset, file number, kind, word count (hexadecimal), (word, sense)*, ... | gloss. */
+  /** A line is: offset, file number, kind, words (hexadecimal), (word, sense)*, ... | gloss. */
   private static void readSynset(String line, DocumentSink documents) {
     int bar = line.indexOf(" | ");
     String[] fields = line.substring(0, bar).split(" ", -1);

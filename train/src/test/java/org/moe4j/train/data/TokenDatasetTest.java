@@ -70,8 +70,8 @@ class TokenDatasetTest {
       write("a/" + i + ".txt", "aa " + i);
       write(i + ".txt", "none " + i);
     }
-    TokenDataset data =
-        TokenDataset.build(TextSource.files(List.of(folder), FileOptions.DEFAULT), tokenizer, SPLIT);
+    TextSource source = TextSource.files(List.of(folder), FileOptions.DEFAULT);
+    TokenDataset data = TokenDataset.build(source, tokenizer, SPLIT);
     assertThat(data.domains()).containsExactly("a", "b");
     for (TokenStream stream : List.of(data.train(), data.validation())) {
       int start = 1;
