@@ -55,18 +55,23 @@ final class Series {
     return Arrays.stream(values, 0, size).filter(Double::isNaN).count();
   }
 
-  /** The exponential moving average over about {@code window} points, unbiased at the start. */
-  Series smoothed(double window) {
-    Series out = new Series();
-    double keep = 1 - 1 / Math.max(1, window);
-    double sum = 0;
-    double weight = 0;
+  /**
+   * The mean of up to {@code reach} points to either side of each, as many before as behind but for
+   * the end, so that a falling curve has no lag.
+   */
+  Series smoothed(int reach) {
+    double[] sums = new double[size + 1];
+    int[] counts = new int[size + 1];
     for (int i = 0; i < size; i++) {
-      if (!Double.isNaN(values[i])) {
-        sum = keep * sum + (1 - keep) * values[i];
-        weight = keep * weight + (1 - keep);
-      }
-      out.add(steps[i], weight == 0 ? Double.NaN : sum / weight);
+      boolean number = !Double.isNaN(values[i]);
+      sums[i + 1] = sums[i] + (number ? values[i] : 0);
+      counts[i + 1] = counts[i] + (number ? 1 : 0);
+    }
+    Series out = new Series();
+    for (int i = 0; i < size; i++) {
+      int from = Math.max(0, i - reach);
+      int to = Math.min(size, i + Math.min(reach, i) + 1);
+      out.add(steps[i], (sums[to] - sums[from]) / (counts[to] - counts[from]));
     }
     return out;
   }
