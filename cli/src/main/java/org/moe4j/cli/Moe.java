@@ -40,7 +40,7 @@ public final class Moe implements Callable<Integer> {
   static final int WRONG_USAGE = 2;
 
   /** Every subcommand, in the order of the help. */
-  static final List<Class<?>> COMMANDS = List.of();
+  static final List<Class<?>> COMMANDS = List.of(ReportCommand.class);
 
   @Option(
       names = "--debug",

@@ -40,25 +40,25 @@ final class LoadHistory {
   private int linesInLast;
   private int refused;
 
-  /** Adds the loads [L][E] that a line has for {@code step}; what is no such array is refused. */
+  /** Adds the loads [L][E] that a line has for {@code step}; lines of another shape are refused. */
   void add(double step, JsonNode load) {
-    if (!load.isArray() || load.isEmpty()) {
-      refused++;
+    if (load.isArray() && load.isEmpty()) {
+      // A model without sparse layers.
       return;
     }
-    double[][] counts = new double[load.size()][];
-    for (int l = 0; l < counts.length; l++) {
-      counts[l] = load.get(l).valueStream().mapToDouble(LoadHistory::count).toArray();
+    double[][] counts =
+        load.isArray()
+            ? load.valueStream().map(LoadHistory::counts).toArray(double[][]::new)
+            : new double[0][];
+    int[] here = Arrays.stream(counts).mapToInt(layer -> layer.length).toArray();
+    boolean loads =
+        Arrays.stream(here).allMatch(experts -> experts > 0)
+            && Arrays.stream(counts).flatMapToDouble(Arrays::stream).allMatch(c -> c >= 0);
+    if (loads && imbalance.isEmpty()) {
+      shape = here;
+      Arrays.stream(shape).forEach(experts -> imbalance.add(new Series()));
     }
-    int[] shapeHere = Arrays.stream(counts).mapToInt(layer -> layer.length).toArray();
-    if (imbalance.isEmpty()) {
-      shape = shapeHere;
-      for (int l = 0; l < shape.length; l++) {
-        imbalance.add(new Series());
-      }
-    }
-    boolean numbers = Arrays.stream(counts).flatMapToDouble(Arrays::stream).allMatch(c -> c >= 0);
-    if (!numbers || !Arrays.equals(shape, shapeHere)) {
+    if (!loads || here.length == 0 || !Arrays.equals(shape, here)) {
       refused++;
       return;
     }
@@ -70,8 +70,11 @@ final class LoadHistory {
     }
   }
 
-  private static double count(JsonNode node) {
-    return node.isNumber() ? node.doubleValue() : Double.NaN;
+  private static double[] counts(JsonNode layer) {
+    return layer
+        .valueStream()
+        .mapToDouble(count -> count.isNumber() ? count.doubleValue() : Double.NaN)
+        .toArray();
   }
 
   private void append(Stretch line) {

@@ -23,7 +23,7 @@ public final class Report {
    * the tokens each expert was given since the line before. summary.json has {@code val_bpb},
    * {@code baseline_order0_bpb}, {@code baseline_order2_bpb}, {@code tokens_per_s}, {@code
    * seconds}, {@code params_total}, {@code params_active} and {@code samples}, a list of objects
-   * with {@code prompt} and {@code text}. routing.json is {@link RoutingTable}'s.
+   * with {@code prompt} and {@code text}, its continuation. routing.json is {@link RoutingTable}'s.
    *
    * @return the file
    * @throws org.moe4j.tensor.MoeException when {@code runDir} is no run folder, or the file cannot

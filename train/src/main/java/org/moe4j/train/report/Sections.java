@@ -233,12 +233,10 @@ final class Sections {
     for (JsonNode sample : run.summary().path("samples")) {
       String prompt = sample.path("prompt").asString("");
       String text = sample.path("text").asString("");
-      // Whether the text repeats its prompt is the writer's choice.
-      String rest = text.startsWith(prompt) ? text.substring(prompt.length()) : text;
       list.append("<blockquote><b>")
           .append(Html.escape(prompt))
           .append("</b>")
-          .append(Html.escape(rest))
+          .append(Html.escape(text))
           .append("</blockquote>\n");
     }
     return section(

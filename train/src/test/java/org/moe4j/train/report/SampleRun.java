@@ -48,7 +48,7 @@ final class SampleRun {
     metrics(steps);
     summary(List.of(
         Map.of("prompt", "a large bird that", "text", " lives in the water and feeds on fish"),
-        Map.of("prompt", "to move quickly", "text", "to move quickly and with force; \"run\""),
+        Map.of("prompt", "to move quickly", "text", " and with force; \"run\""),
         Map.of("prompt", "relating to the study of", "text", " the blood or the heart <i>")));
     routing().write(folder.resolve("routing.json"));
   }
