@@ -41,7 +41,18 @@ public final class Attention {
 
   /** {@code x [B,S,d]}, whole sequences from position 0, to [B,S,d]. */
   public Tensor apply(Tensor x) {
-    return o.apply(merged(attend(query(x, 0), key(x, 0), value(x), 0)));
+    if (x.device() != Device.CPU) {
+      return o.apply(merged(attend(query(x, 0), key(x, 0), value(x), 0)));
+    }
+    Tensor mixed =
+        AttentionKernel.apply(
+            normed(q.apply(x), qNorm),
+            normed(k.apply(x), kNorm),
+            v.apply(x),
+            config.heads(),
+            config.kvHeads(),
+            rope);
+    return o.apply(mixed);
   }
 
   /**

@@ -27,6 +27,8 @@ public record AttentionConfig(
     require(heads > 0, "heads", heads, "must be at least 1");
     require(kvHeads > 0 && heads % kvHeads == 0, "kv_heads", kvHeads, "must divide heads " + heads);
     require(headDim > 0 && headDim % 2 == 0, "head_dim", headDim, "must be even and at least 2");
+    boolean fits = (long) heads * headDim < 1 << 30;
+    require(fits, "head_dim", headDim, "too large for heads " + heads);
     if (!(ropeTheta > 0) || Double.isInfinite(ropeTheta)) {
       throw new MoeException("rope_theta " + ropeTheta + ": must be a positive number");
     }

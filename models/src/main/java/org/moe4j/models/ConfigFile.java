@@ -3,9 +3,14 @@ package org.moe4j.models;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Supplier;
 import org.moe4j.tensor.MoeException;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.StreamReadFeature;
@@ -20,10 +25,12 @@ final class ConfigFile {
       JsonMapper.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
 
   private final Path path;
+  private final String inside;
   private final JsonNode root;
 
-  private ConfigFile(Path path, JsonNode root) {
+  private ConfigFile(Path path, String inside, JsonNode root) {
     this.path = path;
+    this.inside = inside;
     this.root = root;
   }
 
@@ -45,7 +52,7 @@ final class ConfigFile {
       if (!root.isObject()) {
         throw new MoeException(path + ": must be a JSON object");
       }
-      return new ConfigFile(path, root);
+      return new ConfigFile(path, "", root);
     } catch (IOException e) {
       throw new MoeException("cannot read " + path + ": " + e, e);
     } catch (JacksonException e) {
@@ -54,20 +61,74 @@ final class ConfigFile {
     }
   }
 
-  Path path() {
-    return path;
+  /** The objects in the list {@code name}. */
+  List<ConfigFile> objects(String name) {
+    JsonNode list = required(name);
+    if (!list.isArray()) {
+      throw failure(name + ": must be a list");
+    }
+    List<ConfigFile> all = new ArrayList<>();
+    for (JsonNode node : list) {
+      if (!node.isObject()) {
+        throw failure(name + "[" + all.size() + "]: must be an object");
+      }
+      all.add(new ConfigFile(path, inside + name + "[" + all.size() + "].", node));
+    }
+    return all;
   }
 
-  JsonNode root() {
-    return root;
+  /** The field as a record or an enum constant. */
+  <T> T as(String name, Class<T> type, JsonMapper mapper) {
+    try {
+      return mapper.readerFor(type).readValue(required(name));
+    } catch (JacksonException e) {
+      String why =
+          e.getCause() instanceof MoeException own ? own.getMessage() : e.getOriginalMessage();
+      throw failure(name + ": " + String.valueOf(why).lines().findFirst().orElse("unreadable"));
+    }
+  }
+
+  /** The field as options: strings, numbers (whole ones as Long) and flags by name. */
+  Map<String, Object> options(String name) {
+    Map<String, Object> options = new LinkedHashMap<>();
+    for (Map.Entry<String, JsonNode> entry : required(name).properties()) {
+      JsonNode value = entry.getValue();
+      options.put(entry.getKey(), plain(name + "." + entry.getKey(), value));
+    }
+    return options;
+  }
+
+  private Object plain(String name, JsonNode value) {
+    if (value.isBoolean()) {
+      return value.booleanValue();
+    }
+    if (value.isIntegralNumber() && value.canConvertToLong()) {
+      return value.longValue();
+    }
+    if (value.isNumber()) {
+      return value.doubleValue();
+    }
+    if (value.isString()) {
+      return value.stringValue();
+    }
+    throw failure(name + " " + shown(value) + ": must be a string, a number or a flag");
+  }
+
+  /** What {@code make} gives; its complaints get the file's name in front. */
+  <T> T checked(Supplier<T> make) {
+    try {
+      return make.get();
+    } catch (MoeException e) {
+      if (e.getMessage().startsWith(path.toString())) {
+        throw e;
+      }
+      throw failure(e.getMessage());
+    }
   }
 
   private Optional<JsonNode> find(String... aliases) {
     for (String alias : aliases) {
-      JsonNode node = root;
-      for (String step : alias.split("\\.")) {
-        node = node.path(step);
-      }
+      JsonNode node = root.at("/" + alias);
       if (!node.isMissingNode() && !node.isNull()) {
         return Optional.of(node);
       }
@@ -75,7 +136,7 @@ final class ConfigFile {
     return Optional.empty();
   }
 
-  /** True if one of the fields is there and not null; {@code a.b} is field b of object a. */
+  /** True if one of the fields is there and not null; {@code a/b} is field b of object a. */
   boolean has(String... aliases) {
     return find(aliases).isPresent();
   }
@@ -96,6 +157,15 @@ final class ConfigFile {
 
   int positiveOr(int absent, String... aliases) {
     return has(aliases) ? positive(aliases) : absent;
+  }
+
+  /** A whole number of at least 0. */
+  int natural(String name) {
+    JsonNode node = required(name);
+    if (!node.isIntegralNumber() || !node.canConvertToInt() || node.intValue() < 0) {
+      throw failure(name + " " + shown(node) + ": must be a whole number of at least 0");
+    }
+    return node.intValue();
   }
 
   double number(String... aliases) {
@@ -166,6 +236,6 @@ final class ConfigFile {
   }
 
   MoeException failure(String problem) {
-    return new MoeException(path + ": " + problem);
+    return new MoeException(path + ": " + inside + problem);
   }
 }

@@ -36,12 +36,26 @@ public record DecoderConfig(
     atLeastOne("hidden", hidden);
     atLeastOne("max_positions", maxPositions);
     atLeastOne("layers", feedForward.size());
+    for (int i = 0; i < feedForward.size(); i++) {
+      sameWidth(i, feedForward.get(i), hidden);
+    }
     if (!(normEps >= 0) || Double.isInfinite(normEps)) {
       throw new MoeException("norm_eps " + normEps + ": must be a number of at least 0");
     }
     if (!(initStd >= 0) || Double.isInfinite(initStd)) {
       throw new MoeException("init_std " + initStd + ": must be a number of at least 0");
     }
+  }
+
+  private static void sameWidth(int layer, FeedForwardConfig f, int hidden) {
+    f.sparse()
+        .filter(moe -> moe.width() != hidden)
+        .ifPresent(
+            moe -> {
+              throw new MoeException(
+                  "layer " + layer + ": the sparse layer's width " + moe.width()
+                      + " is not hidden " + hidden);
+            });
   }
 
   private static void atLeastOne(String field, int value) {
@@ -65,25 +79,57 @@ public record DecoderConfig(
   /** With other norms. */
   public DecoderConfig withNorm(NormKind norm, double normEps) {
     return new DecoderConfig(
-        vocab, hidden, attention, norm, normEps, maxPositions, tiedEmbeddings, initStd, feedForward);
+        vocab,
+        hidden,
+        attention,
+        norm,
+        normEps,
+        maxPositions,
+        tiedEmbeddings,
+        initStd,
+        feedForward);
   }
 
   /** With another longest sequence. */
   public DecoderConfig withMaxPositions(int maxPositions) {
     return new DecoderConfig(
-        vocab, hidden, attention, norm, normEps, maxPositions, tiedEmbeddings, initStd, feedForward);
+        vocab,
+        hidden,
+        attention,
+        norm,
+        normEps,
+        maxPositions,
+        tiedEmbeddings,
+        initStd,
+        feedForward);
   }
 
   /** With tied or untied embeddings. */
   public DecoderConfig withTiedEmbeddings(boolean tiedEmbeddings) {
     return new DecoderConfig(
-        vocab, hidden, attention, norm, normEps, maxPositions, tiedEmbeddings, initStd, feedForward);
+        vocab,
+        hidden,
+        attention,
+        norm,
+        normEps,
+        maxPositions,
+        tiedEmbeddings,
+        initStd,
+        feedForward);
   }
 
   /** With another deviation of the start. */
   public DecoderConfig withInitStd(double initStd) {
     return new DecoderConfig(
-        vocab, hidden, attention, norm, normEps, maxPositions, tiedEmbeddings, initStd, feedForward);
+        vocab,
+        hidden,
+        attention,
+        norm,
+        normEps,
+        maxPositions,
+        tiedEmbeddings,
+        initStd,
+        feedForward);
   }
 
   /** How many parameters a model of this shape has. */

@@ -5,11 +5,12 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
+import org.moe4j.CapacityRule;
 import org.moe4j.ExpertForm;
 import org.moe4j.Gating;
 import org.moe4j.MoeConfig;
 import org.moe4j.Phase;
-import org.moe4j.CapacityRule;
 
 /**
  * The families of Hugging Face checkpoints that a decoder can be saved as. The first one whose
@@ -98,31 +99,41 @@ public enum HfLayout {
     }
     List<MoeConfig> moe = c.feedForward().stream().flatMap(f -> f.sparse().stream()).toList();
     if (moe.size() != c.layers()) {
-      why.add(c.layers() - moe.size() + " dense layers");
+      int dense = c.layers() - moe.size();
+      why.add(dense + (dense == 1 ? " dense layer" : " dense layers"));
       return why;
     }
-    MoeConfig first = moe.getFirst();
-    if (moe.stream().anyMatch(m -> !m.equals(first))) {
+    if (moe.stream().map(HfLayout::shape).distinct().count() > 1) {
       why.add("layers differ");
     }
-    if (!first.form().equals(ExpertForm.SWIGLU)) {
+    if (moe.stream().anyMatch(m -> !m.form().equals(ExpertForm.SWIGLU))) {
       why.add("experts are not SwiGLU without biases");
     }
-    if (first.sharedWidth() > 0) {
+    if (moe.stream().anyMatch(m -> m.sharedWidth() > 0)) {
       why.add("a shared expert");
     }
-    if (!(first.capacity().rule(Phase.EVAL) instanceof CapacityRule.Unlimited)) {
+    if (moe.stream().anyMatch(HfLayout::drops)) {
       why.add("a capacity at evaluation");
     }
-    why.addAll(routing(first, gatings));
+    why.addAll(routing(moe.getFirst(), gatings));
     return why;
   }
 
+  /** What these families say once for all layers. */
+  private static List<Object> shape(MoeConfig m) {
+    return List.of(m.experts(), m.topK(), m.expertWidth(), m.gating());
+  }
+
+  private static boolean drops(MoeConfig m) {
+    return !(m.capacity().rule(Phase.EVAL) instanceof CapacityRule.Unlimited);
+  }
+
   private static List<String> routing(MoeConfig moe, List<Gating> gatings) {
-    if (!moe.router().equals("softmax-top-k")) {
+    Optional<Gating> gating = moe.gating();
+    if (gating.isEmpty()) {
       return List.of("router " + moe.router());
     }
-    if (moe.gating().filter(gatings::contains).isEmpty()) {
+    if (!gatings.contains(gating.get())) {
       return List.of("its gating");
     }
     boolean bias = "true".equals(String.valueOf(moe.routerOptions().get("bias")));

@@ -4,7 +4,6 @@ import org.moe4j.Init;
 import org.moe4j.Parameter;
 import org.moe4j.ParameterStore;
 import org.moe4j.Role;
-import org.moe4j.tensor.Ops;
 import org.moe4j.tensor.Tensor;
 
 /**
@@ -26,7 +25,7 @@ public final class Linear {
 
   /** {@code x [..., in]} times the transpose of {@code weight [out, in]}, in the type of x. */
   static Tensor apply(Tensor x, Tensor weight) {
-    return Ops.linear(x, weight.to(x.dtype()), null);
+    return LinearKernel.apply(x, weight);
   }
 
   /** W. */

@@ -1,5 +1,7 @@
 package org.moe4j.models;
 
+import java.util.stream.LongStream;
+import org.moe4j.ExpertForm;
 import org.moe4j.MoeConfig;
 
 /**
@@ -9,38 +11,57 @@ import org.moe4j.MoeConfig;
  * @param active those that one token meets: of the routed experts only the k it chooses
  */
 public record ParameterCount(long total, long active) {
+  /**
+   * Counts.
+   *
+   * @throws ArithmeticException if there are more than a long holds
+   */
   static ParameterCount of(DecoderConfig c) {
     long d = c.hidden();
     long norm = c.norm() == NormKind.LAYER ? 2 * d : d;
-    long shared = c.vocab() * d * (c.tiedEmbeddings() ? 1 : 2) + norm;
+    long shared = product(c.vocab(), d, c.tiedEmbeddings() ? 1 : 2) + norm;
     ParameterCount sum = new ParameterCount(shared, shared);
     for (FeedForwardConfig f : c.feedForward()) {
-      long block = 2 * norm + attention(c.attention(), d);
+      long block = Math.addExact(2 * norm, attention(c.attention(), d));
       sum = sum.plus(new ParameterCount(block, block)).plus(feedForward(f, d));
     }
     return sum;
   }
 
   private static long attention(AttentionConfig a, long d) {
-    long projections = 2 * d * a.queryWidth() + 2 * d * a.kvWidth();
+    long width = (long) a.queryWidth() + a.kvWidth();
     boolean norms = a.qkNorm() == AttentionConfig.QkNorm.WHOLE;
-    return projections + (norms ? a.queryWidth() + a.kvWidth() : 0);
+    return product(2, d, width) + (norms ? width : 0);
   }
 
   private static ParameterCount feedForward(FeedForwardConfig f, long d) {
     return switch (f) {
       case FeedForwardConfig.Dense dense -> {
-        long n = dense.form().parameters(d, dense.width());
+        long n = network(dense.form(), d, dense.width());
         yield new ParameterCount(n, n);
       }
-      case FeedForwardConfig.Moe m -> {
-        MoeConfig moe = m.moe();
-        yield new ParameterCount(moe.parameters(), moe.activeParameters());
-      }
+      case FeedForwardConfig.Moe m -> moe(m.moe());
     };
   }
 
+  private static ParameterCount moe(MoeConfig m) {
+    // The configuration's own counts do not watch for overflow.
+    product(m.experts(), Math.addExact(network(m.form(), m.width(), m.expertWidth()), m.width()));
+    network(m.form(), m.width(), m.sharedWidth());
+    return new ParameterCount(m.parameters(), m.activeParameters());
+  }
+
+  private static long network(ExpertForm form, long d, long width) {
+    product(form.matrices() + 4, d + 1, width + 1);
+    return form.parameters(d, width);
+  }
+
+  private static long product(long... factors) {
+    return LongStream.of(factors).reduce(1, Math::multiplyExact);
+  }
+
   private ParameterCount plus(ParameterCount other) {
-    return new ParameterCount(total + other.total, active + other.active);
+    return new ParameterCount(
+        Math.addExact(total, other.total), Math.addExact(active, other.active));
   }
 }

@@ -4,7 +4,6 @@ import org.moe4j.Init;
 import org.moe4j.Parameter;
 import org.moe4j.ParameterStore;
 import org.moe4j.Role;
-import org.moe4j.tensor.Ops;
 import org.moe4j.tensor.Tensor;
 
 /**
@@ -22,7 +21,7 @@ public final class RmsNorm implements Norm {
 
   @Override
   public Tensor apply(Tensor x) {
-    return Ops.rmsNorm(x, weight.tensor().to(x.dtype()), eps);
+    return RmsNormKernel.apply(x, weight.tensor(), eps);
   }
 
   /** The scale [d]. */

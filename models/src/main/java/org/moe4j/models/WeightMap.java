@@ -6,7 +6,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.UnaryOperator;
+import java.util.stream.LongStream;
 import org.moe4j.Parameter;
+import org.moe4j.tensor.Scope;
 import org.moe4j.tensor.Tensor;
 
 /**
@@ -25,6 +27,13 @@ public final class WeightMap {
     /** The part of the parameter's memory that this tensor fills. */
     Tensor tensor() {
       return view.apply(parameter.tensor().detach());
+    }
+
+    /** The sizes of that part. */
+    List<Long> shape() {
+      try (Scope scope = Scope.open()) {
+        return LongStream.of(tensor().shape()).boxed().toList();
+      }
     }
   }
 

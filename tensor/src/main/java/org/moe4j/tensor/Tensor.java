@@ -250,6 +250,11 @@ public final class Tensor implements AutoCloseable {
     return at.requires_grad();
   }
 
+  /** True if no recorded operation made this tensor. */
+  public boolean isLeaf() {
+    return at.is_leaf();
+  }
+
   /** The accumulated gradient of a leaf, if there is one yet. */
   public Optional<Tensor> grad() {
     org.bytedeco.pytorch.Tensor g = at.mutable_grad();
@@ -528,6 +533,11 @@ public final class Tensor implements AutoCloseable {
   /** Writes {@code a * b} into this tensor. */
   public Tensor mulInto(Tensor a, Tensor b) {
     torch.mul_out(at, a.at, b.at);
+    return this;
+  }
+
+  public Tensor expInPlace() {
+    at.exp_();
     return this;
   }
 

@@ -1,0 +1,229 @@
+package org.moe4j.models;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.Set;
+import java.util.function.Predicate;
+import org.moe4j.ParameterStore;
+import org.moe4j.tensor.AtomicFile;
+import org.moe4j.tensor.DType;
+import org.moe4j.tensor.Device;
+import org.moe4j.tensor.MoeException;
+import org.moe4j.tensor.RandomSource;
+import org.moe4j.tensor.Safetensors;
+import org.moe4j.tensor.SafetensorsWriter;
+import org.moe4j.tensor.StoredTensor;
+import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * Models as Hugging Face folders: {@code config.json} and safetensors, in the {@link HfLayout} that
+ * fits. Tokenizer files beside them are the caller's.
+ */
+public final class HfCheckpoint {
+  private HfCheckpoint() {}
+
+  /**
+   * How to save.
+   *
+   * @param dtype the type of the weights on disk
+   * @param maxShardBytes the largest file, unless one tensor alone is larger
+   * @param tokens special tokens for {@code config.json}
+   */
+  public record SaveOptions(DType dtype, long maxShardBytes, SpecialTokens tokens) {
+    /** F32, shards of at most 5 GB, no special tokens. */
+    public static final SaveOptions DEFAULT =
+        new SaveOptions(DType.F32, 5_000_000_000L, SpecialTokens.NONE);
+
+    /** With another type of the weights. */
+    public SaveOptions withDtype(DType dtype) {
+      return new SaveOptions(dtype, maxShardBytes, tokens);
+    }
+
+    /** With another largest file. */
+    public SaveOptions withMaxShardBytes(long maxShardBytes) {
+      return new SaveOptions(dtype, maxShardBytes, tokens);
+    }
+
+    /** With special tokens. */
+    public SaveOptions withTokens(SpecialTokens tokens) {
+      return new SaveOptions(dtype, maxShardBytes, tokens);
+    }
+  }
+
+  /**
+   * A model that was read; the caller closes it.
+   *
+   * @param layout the family it was stored as
+   * @param tokens the special tokens of its {@code config.json}
+   */
+  public record Loaded(Decoder model, HfLayout layout, SpecialTokens tokens) {}
+
+  /**
+   * Saves a model into {@code folder}. Each file appears whole or not at all and the weights come
+   * last: a folder that already holds a checkpoint of the same shape keeps either the old weights
+   * or the new ones whatever happens.
+   *
+   * @return the layout it was saved in, with the reasons
+   * @throws MoeException if the folder cannot be written
+   */
+  public static HfLayout.Choice save(Path folder, Decoder model, SaveOptions options) {
+    HfLayout.Choice choice = HfLayout.choose(model.config());
+    HfLayout layout = choice.layout();
+    AtomicFile.write(folder.resolve(ConfigFile.NAME), config(model.config(), layout, options));
+    List<SafetensorsWriter.Item> items = new ArrayList<>();
+    for (WeightMap.Part part : names(model, layout, LlamaNames.Form.PER_EXPERT).list()) {
+      List<Long> shape = part.shape();
+      StoredTensor stored = new StoredTensor(part.name(), options.dtype(), shape);
+      items.add(new SafetensorsWriter.Item(stored, part::tensor));
+    }
+    SafetensorsWriter.writeFolder(
+        folder, items, Map.of("format", "pt"), options.maxShardBytes());
+    return choice;
+  }
+
+  private static byte[] config(DecoderConfig config, HfLayout layout, SaveOptions options) {
+    JsonMapper mapper = new JsonMapper();
+    ObjectNode root = mapper.createObjectNode();
+    root.put("model_type", layout.modelType());
+    if (layout == HfLayout.MOE4J) {
+      Moe4jConfigs.write(root, config);
+    } else {
+      LlamaConfigs.write(root, config, layout);
+    }
+    root.put("dtype", torchName(options.dtype()));
+    root.put("torch_dtype", torchName(options.dtype()));
+    SpecialTokens tokens = options.tokens();
+    putId(root, "bos_token_id", tokens.bos());
+    putId(root, "pad_token_id", tokens.pad());
+    List<Integer> eos = tokens.eos().stream().sorted().toList();
+    if (eos.size() > 1) {
+      eos.forEach(root.putArray("eos_token_id")::add);
+    } else {
+      putId(root, "eos_token_id", eos.stream().mapToInt(i -> i).findFirst());
+    }
+    return mapper.writerWithDefaultPrettyPrinter().writeValueAsBytes(root);
+  }
+
+  /** An absent id is written as null: left out, it would get the family's default. */
+  private static void putId(ObjectNode root, String field, OptionalInt id) {
+    if (id.isPresent()) {
+      root.put(field, id.getAsInt());
+    } else {
+      root.putNull(field);
+    }
+  }
+
+  private static String torchName(DType dtype) {
+    return switch (dtype) {
+      case F32 -> "float32";
+      case BF16 -> "bfloat16";
+      case F16 -> "float16";
+      case F64 -> "float64";
+      default ->
+          throw new MoeException("weights cannot be saved as " + dtype + "; use f32 or bf16");
+    };
+  }
+
+  /** The names of a model's tensors on disk. */
+  static WeightMap names(Decoder model, HfLayout layout, LlamaNames.Form form) {
+    return switch (layout) {
+      case OLMOE -> OlmoeNames.of(model, form);
+      case MIXTRAL -> MixtralNames.of(model, form);
+      case MOE4J -> Moe4jNames.of(model);
+    };
+  }
+
+  /** Reads a checkpoint with F32 parameters on the CPU. */
+  public static Loaded load(Path folder) {
+    return load(folder, Device.CPU, DType.F32);
+  }
+
+  /**
+   * Reads a checkpoint.
+   *
+   * @param dtype the type of the parameters
+   * @throws MoeException if the folder holds no checkpoint of a known family, or weights that do not
+   *     fit its configuration
+   */
+  public static Loaded load(Path folder, Device device, DType dtype) {
+    ConfigFile file = ConfigFile.read(folder);
+    HfLayout layout = layout(file);
+    try (Safetensors weights = Safetensors.open(folder)) {
+      DecoderConfig config = config(file, layout, weights);
+      SpecialTokens tokens =
+          new SpecialTokens(
+              first(file.integers("bos_token_id")),
+              file.integers("eos_token_id"),
+              first(file.integers("pad_token_id")));
+      return new Loaded(read(config, layout, weights, device, dtype), layout, tokens);
+    }
+  }
+
+  private static Decoder read(
+      DecoderConfig config, HfLayout layout, Safetensors weights, Device device, DType dtype) {
+    ParameterStore store = new ParameterStore(new RandomSource(0), device, dtype);
+    try {
+      Decoder model = new Decoder(config, store);
+      boolean fused = weights.names().stream().anyMatch(n -> n.endsWith(LlamaNames.FUSED_IN));
+      LlamaNames.Form form = fused ? LlamaNames.Form.FUSED : LlamaNames.Form.PER_EXPERT;
+      WeightLoader.load(weights, names(model, layout, form), ignored(config));
+      return model;
+    } catch (RuntimeException e) {
+      store.close();
+      throw e;
+    }
+  }
+
+  private static HfLayout layout(ConfigFile file) {
+    String type = file.text("model_type");
+    for (HfLayout layout : HfLayout.values()) {
+      if (layout.modelType().equals(type)) {
+        return layout;
+      }
+    }
+    throw file.failure(
+        "model_type " + type + " is not supported; supported: olmoe, mixtral, moe4j");
+  }
+
+  /** The configuration, refused if it asks for far more memory than there are weights. */
+  private static DecoderConfig config(ConfigFile file, HfLayout layout, Safetensors weights) {
+    int tensors = weights.names().size();
+    String layers = "num_hidden_layers";
+    if (file.has(layers) && file.positive(layers) > tensors) {
+      throw file.failure(
+          layers + " " + file.positive(layers) + ", but the weights are " + tensors + " tensors");
+    }
+    DecoderConfig config =
+        layout == HfLayout.MOE4J ? Moe4jConfigs.read(file) : LlamaConfigs.read(file, layout);
+    long stored =
+        weights.names().stream().mapToLong(n -> weights.describe(n).elements()).sum();
+    long wanted;
+    try {
+      // Routers and their options are looked up here for the first time.
+      wanted = file.checked(() -> config.parameters().total());
+    } catch (ArithmeticException e) {
+      throw file.failure("describes a model of more parameters than can be counted");
+    }
+    if (wanted / 4 > stored) {
+      throw file.failure(
+          "a checkpoint of another shape: the configuration describes " + wanted
+              + " parameters, the weights hold " + stored);
+    }
+    return config;
+  }
+
+  private static OptionalInt first(Set<Integer> ids) {
+    return ids.stream().mapToInt(i -> i).findFirst();
+  }
+
+  /** Names on disk without a meaning for the model. */
+  private static Predicate<String> ignored(DecoderConfig config) {
+    return name ->
+        name.endsWith("rotary_emb.inv_freq")
+            || (config.tiedEmbeddings() && name.equals("lm_head.weight"));
+  }
+}

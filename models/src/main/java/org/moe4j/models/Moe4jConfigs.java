@@ -1,0 +1,159 @@
+package org.moe4j.models;
+
+import com.fasterxml.jackson.annotation.JsonSubTypes;
+import com.fasterxml.jackson.annotation.JsonTypeInfo;
+import java.util.ArrayList;
+import java.util.List;
+import org.moe4j.Balance;
+import org.moe4j.BalanceTerm;
+import org.moe4j.Capacity;
+import org.moe4j.CapacityRule;
+import org.moe4j.DeviceBalance;
+import org.moe4j.Dispatch;
+import org.moe4j.ExpertForm;
+import org.moe4j.FractionBalance;
+import org.moe4j.ImportanceBalance;
+import org.moe4j.InitScheme;
+import org.moe4j.LoadBalance;
+import org.moe4j.MoeConfig;
+import org.moe4j.RouterZLoss;
+import tools.jackson.databind.DeserializationFeature;
+import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
+
+/** {@code config.json} of our own layout: all that a {@link DecoderConfig} says. */
+final class Moe4jConfigs {
+  private static final JsonMapper MAPPER =
+      JsonMapper.builder()
+          .addMixIn(CapacityRule.class, Rules.class)
+          .addMixIn(Balance.class, Losses.class)
+          .enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
+          .build();
+
+  /** The kinds of capacity rules by name. */
+  @JsonTypeInfo(use = JsonTypeInfo.Id.NAME, property = "rule")
+  @JsonSubTypes({
+    @JsonSubTypes.Type(value = CapacityRule.Unlimited.class, name = "unlimited"),
+    @JsonSubTypes.Type(value = CapacityRule.Fixed.class, name = "fixed"),
+    @JsonSubTypes.Type(value = CapacityRule.Fraction.class, name = "fraction"),
+    @JsonSubTypes.Type(value = CapacityRule.Factor.class, name = "factor")
+  })
+  private interface Rules {}
+
+  /** The kinds of balance losses by name. */
+  @JsonTypeInfo(use = JsonTypeInfo.Id.NAME, property = "kind")
+  @JsonSubTypes({
+    @JsonSubTypes.Type(value = FractionBalance.class, name = "fraction"),
+    @JsonSubTypes.Type(value = DeviceBalance.class, name = "device"),
+    @JsonSubTypes.Type(value = ImportanceBalance.class, name = "importance"),
+    @JsonSubTypes.Type(value = LoadBalance.class, name = "load"),
+    @JsonSubTypes.Type(value = RouterZLoss.class, name = "z-loss")
+  })
+  private interface Losses {}
+
+  private Moe4jConfigs() {}
+
+  static DecoderConfig read(ConfigFile file) {
+    List<FeedForwardConfig> feedForward = new ArrayList<>();
+    int hidden = file.positive("hidden_size");
+    for (ConfigFile f : file.objects("feed_forward")) {
+      feedForward.add(f.checked(() -> feedForward(f, hidden)));
+    }
+    return file.checked(
+        () ->
+            new DecoderConfig(
+                file.positive("vocab_size"),
+                hidden,
+                new AttentionConfig(
+                    file.positive("num_attention_heads"),
+                    file.positive("num_key_value_heads"),
+                    file.positive("head_dim"),
+                    file.number("rope_theta"),
+                    constant(file, "qk_norm", AttentionConfig.QkNorm.class)),
+                constant(file, "norm", NormKind.class),
+                file.number("norm_eps"),
+                file.positive("max_position_embeddings"),
+                file.flagOr(false, "tie_word_embeddings"),
+                file.number("initializer_range"),
+                feedForward));
+  }
+
+  private static <E extends Enum<E>> E constant(ConfigFile file, String field, Class<E> type) {
+    return file.as(field, type, MAPPER);
+  }
+
+  private static FeedForwardConfig feedForward(ConfigFile f, int hidden) {
+    ExpertForm form = f.as("form", ExpertForm.class, MAPPER);
+    return switch (f.text("kind")) {
+      case "dense" -> new FeedForwardConfig.Dense(form, f.positive("width"));
+      case "moe" -> new FeedForwardConfig.Moe(moe(f, hidden, form));
+      default -> throw f.failure("kind " + f.text("kind") + ": use dense or moe");
+    };
+  }
+
+  private static MoeConfig moe(ConfigFile f, int hidden, ExpertForm form) {
+    Capacity capacity = f.as("capacity", Capacity.class, MAPPER);
+    return MoeConfig.builder(
+            hidden, f.positive("expert_width"), f.positive("experts"), f.positive("top_k"))
+        .router(f.text("router"), f.options("router_options"))
+        .form(form)
+        .sharedWidth(f.natural("shared_width"))
+        .sharedGate(f.flagOr(false, "shared_gate"))
+        .capacity(capacity)
+        .dispatch(Dispatch.named(f.text("dispatch")))
+        .balance(List.of(f.as("balance", BalanceTerm[].class, MAPPER)))
+        .expertDropout(f.number("expert_dropout"))
+        .init(InitScheme.named(f.text("init")))
+        .build();
+  }
+
+  static void write(ObjectNode root, DecoderConfig c) {
+    AttentionConfig a = c.attention();
+    root.putArray("architectures").add("Moe4jForCausalLM");
+    root.put("vocab_size", c.vocab());
+    root.put("hidden_size", c.hidden());
+    root.put("num_hidden_layers", c.layers());
+    root.put("num_attention_heads", a.heads());
+    root.put("num_key_value_heads", a.kvHeads());
+    root.put("head_dim", a.headDim());
+    root.put("rope_theta", a.ropeTheta());
+    root.put("qk_norm", a.qkNorm().name());
+    root.put("norm", c.norm().name());
+    root.put("norm_eps", c.normEps());
+    root.put("max_position_embeddings", c.maxPositions());
+    root.put("tie_word_embeddings", c.tiedEmbeddings());
+    root.put("initializer_range", c.initStd());
+    var list = root.putArray("feed_forward");
+    c.feedForward().forEach(f -> write(list.addObject(), f));
+  }
+
+  private static void write(ObjectNode to, FeedForwardConfig f) {
+    switch (f) {
+      case FeedForwardConfig.Dense dense -> {
+        to.put("kind", "dense");
+        to.set("form", MAPPER.valueToTree(dense.form()));
+        to.put("width", dense.width());
+      }
+      case FeedForwardConfig.Moe m -> {
+        to.put("kind", "moe");
+        write(to, m.moe());
+      }
+    }
+  }
+
+  private static void write(ObjectNode to, MoeConfig m) {
+    to.set("form", MAPPER.valueToTree(m.form()));
+    to.put("expert_width", m.expertWidth());
+    to.put("experts", m.experts());
+    to.put("top_k", m.topK());
+    to.put("router", m.router());
+    to.set("router_options", MAPPER.valueToTree(m.routerOptions()));
+    to.put("shared_width", m.sharedWidth());
+    to.put("shared_gate", m.sharedGate());
+    to.set("capacity", MAPPER.valueToTree(m.capacity()));
+    to.put("dispatch", m.dispatch().label());
+    to.set("balance", MAPPER.valueToTree(m.balance().toArray()));
+    to.put("expert_dropout", m.expertDropout());
+    to.put("init", m.init().label());
+  }
+}

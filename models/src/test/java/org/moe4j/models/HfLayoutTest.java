@@ -1,0 +1,74 @@
+package org.moe4j.models;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.moe4j.Capacity;
+import org.moe4j.Dispatch;
+import org.moe4j.ExpertForm;
+import org.moe4j.Gating;
+import org.moe4j.Grouping;
+import org.moe4j.MoeConfig;
+
+class HfLayoutTest {
+  private static DecoderConfig with(MoeConfig moe) {
+    DecoderConfig c = Tiny.mixtral();
+    return DecoderConfig.of(
+        c.vocab(),
+        c.hidden(),
+        c.attention(),
+        FeedForwardConfig.every(2, new FeedForwardConfig.Moe(moe)));
+  }
+
+  private static MoeConfig.Builder mixtral() {
+    return Tiny.mixtral().feedForward().getFirst().sparse().orElseThrow().toBuilder();
+  }
+
+  private static List<String> whyNotMixtral(MoeConfig.Builder moe) {
+    HfLayout.Choice choice = HfLayout.choose(with(moe.build()));
+    assertThat(choice.layout()).isEqualTo(HfLayout.MOE4J);
+    return choice.obstacles().get(HfLayout.MIXTRAL);
+  }
+
+  @Test
+  void familiesAreTakenWhereTheyFit() {
+    assertThat(HfLayout.choose(Tiny.olmoe()).layout()).isEqualTo(HfLayout.OLMOE);
+    assertThat(HfLayout.choose(Tiny.mixtral()).layout()).isEqualTo(HfLayout.MIXTRAL);
+    assertThat(HfLayout.choose(with(mixtral().gating(Gating.TOP_K_SOFTMAX).build())).layout())
+        .isEqualTo(HfLayout.MIXTRAL);
+    MoeConfig oneExpert =
+        MoeConfig.builder(32, 24, 4, 1).router("switch", Map.of("renormalise", "before-drop")).build();
+    assertThat(HfLayout.choose(with(oneExpert)).layout()).isEqualTo(HfLayout.MIXTRAL);
+    MoeConfig trained = mixtral().expertDropout(0.1).build();
+    assertThat(HfLayout.choose(with(trained)).layout()).isEqualTo(HfLayout.MIXTRAL);
+  }
+
+  @Test
+  void whatNoFamilyComputesIsOurs() {
+    assertThat(whyNotMixtral(mixtral().gating(Gating.SOFTMAX_TOP_K))).containsExactly("its gating");
+    assertThat(whyNotMixtral(mixtral().gating(Gating.MIXTRAL.withScale(2))))
+        .containsExactly("its gating");
+    assertThat(whyNotMixtral(mixtral().form(ExpertForm.GEGLU)))
+        .containsExactly("experts are not SwiGLU without biases");
+    assertThat(whyNotMixtral(mixtral().sharedWidth(8))).containsExactly("a shared expert");
+    MoeConfig.Builder dropping =
+        mixtral().capacity(Capacity.lingvo(2, Grouping.BATCH)).dispatch(Dispatch.BUFFERS);
+    assertThat(whyNotMixtral(dropping)).containsExactly("a capacity at evaluation");
+  }
+
+  @Test
+  void routersThatAreNotLinearAreOurs() {
+    assertThat(whyNotMixtral(mixtral().router("noisy-top-k"))).containsExactly("router noisy-top-k");
+  }
+
+  @Test
+  void theExplanationNamesEveryFamilyThatWasPassedOver() {
+    assertThat(HfLayout.choose(Tiny.own()).explanation())
+        .isEqualTo(
+            "saved as moe4j; not olmoe: LayerNorm, 1 dense layer, no norms on queries and keys;"
+                + " not mixtral: LayerNorm, 1 dense layer");
+    assertThat(HfLayout.choose(Tiny.olmoe()).explanation()).isEqualTo("saved as olmoe");
+  }
+}

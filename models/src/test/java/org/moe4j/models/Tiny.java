@@ -1,0 +1,110 @@
+package org.moe4j.models;
+
+import java.util.List;
+import org.moe4j.Capacity;
+import org.moe4j.ExpertForm;
+import org.moe4j.FractionBalance;
+import org.moe4j.Gating;
+import org.moe4j.ImportanceBalance;
+import org.moe4j.InitScheme;
+import org.moe4j.LoadBalance;
+import org.moe4j.MoeConfig;
+import org.moe4j.ParameterStore;
+import org.moe4j.RouterZLoss;
+import org.moe4j.tensor.DType;
+import org.moe4j.tensor.Device;
+import org.moe4j.tensor.RandomSource;
+import org.moe4j.tensor.Scope;
+import org.moe4j.tensor.Tensor;
+
+/** Small decoders of different shapes, with weights large enough for logits that differ. */
+final class Tiny {
+  static final int VOCAB = 61;
+
+  private Tiny() {}
+
+  private static DecoderConfig decoder(AttentionConfig a, List<FeedForwardConfig> ffn) {
+    return DecoderConfig.of(VOCAB, 32, a, ffn).withMaxPositions(64).withInitStd(0.3);
+  }
+
+  static DecoderConfig olmoe() {
+    MoeConfig moe = MoeConfig.builder(32, 24, 6, 3).gating(Gating.SOFTMAX_TOP_K).build();
+    AttentionConfig a =
+        AttentionConfig.of(32, 4).withQkNorm(AttentionConfig.QkNorm.WHOLE).withRopeTheta(500);
+    return decoder(a, FeedForwardConfig.every(2, new FeedForwardConfig.Moe(moe)));
+  }
+
+  static DecoderConfig mixtral() {
+    MoeConfig moe = MoeConfig.builder(32, 24, 4, 2).gating(Gating.MIXTRAL).build();
+    AttentionConfig a = AttentionConfig.of(32, 4).withKvHeads(2);
+    return decoder(a, FeedForwardConfig.every(2, new FeedForwardConfig.Moe(moe)));
+  }
+
+  /** What neither family expresses: LayerNorm, a dense layer, a shared expert, GELU, ties. */
+  static DecoderConfig own() {
+    MoeConfig moe =
+        MoeConfig.builder(32, 12, 4, 2)
+            .gating(Gating.DEEPSEEK_V3.withScale(1.5))
+            .form(ExpertForm.GELU.withBiases(true))
+            .sharedWidth(16)
+            .balance(FractionBalance.deepSeekExpert(true), 0.5)
+            .balance(new RouterZLoss(), 0.25)
+            .build();
+    return decoder(
+            AttentionConfig.of(32, 4).withKvHeads(1),
+            FeedForwardConfig.firstDense(3, 1, FeedForwardConfig.swiglu(40), moe))
+        .withNorm(NormKind.LAYER, 1e-6)
+        .withTiedEmbeddings(true);
+  }
+
+  /** S01's noisy gate in every other layer, a capacity, and a balance loss on its noise. */
+  static DecoderConfig noisy() {
+    MoeConfig moe =
+        MoeConfig.builder(32, 16, 4, 2)
+            .router("noisy-top-k")
+            .form(ExpertForm.RELU)
+            .capacity(Capacity.mesh(1.25, 4))
+            .balance(new ImportanceBalance(), 0.1)
+            .balance(new LoadBalance(), 0.1)
+            .init(InitScheme.T5)
+            .build();
+    return decoder(
+        AttentionConfig.of(32, 4),
+        FeedForwardConfig.everyOther(2, FeedForwardConfig.swiglu(40), moe));
+  }
+
+  static DecoderConfig dense() {
+    return decoder(
+        AttentionConfig.of(32, 2), FeedForwardConfig.every(2, FeedForwardConfig.swiglu(40)));
+  }
+
+  static Decoder model(DecoderConfig config, long seed) {
+    return model(config, seed, DType.F32);
+  }
+
+  /** A model whose norms are not the identity and whose experts are not small. */
+  static Decoder model(DecoderConfig config, long seed, DType dtype) {
+    RandomSource random = new RandomSource(seed);
+    Decoder model = new Decoder(config, new ParameterStore(random, Device.CPU, dtype));
+    try (Scope scope = Scope.open()) {
+      model
+          .parameters()
+          .all()
+          .forEach(
+              p -> {
+                Tensor noise = random.normal(0, 0.2, DType.F32, p.tensor().shape());
+                p.tensor().detach().addInPlace(noise.to(dtype));
+              });
+    }
+    return model;
+  }
+
+  /** Ids [sequences, length] that differ from place to place. */
+  static Tensor ids(int sequences, int length) {
+    long[] ids = new long[sequences * length];
+    for (int i = 0; i < ids.length; i++) {
+      ids[i] = (7L * i * i + 3L * i + 5) % VOCAB;
+    }
+    return Tensor.of(ids, sequences, length);
+  }
+}
