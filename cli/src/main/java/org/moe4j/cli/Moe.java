@@ -40,7 +40,8 @@ public final class Moe implements Callable<Integer> {
   static final int WRONG_USAGE = 2;
 
   /** Every subcommand, in the order of the help. */
-  static final List<Class<?>> COMMANDS = List.of(ReportCommand.class);
+  static final List<Class<?>> COMMANDS =
+      List.of(TrainCommand.class, ReportCommand.class, GenerateCommand.class, BenchCommand.class);
 
   @Option(
       names = "--debug",

@@ -9,7 +9,8 @@ public record DataSection(
     @Key(
             doc =
                 "The text: \"wordnet\" for the embedded corpus, or files and folders (plain text,"
-                    + " JSONL, CSV, Parquet).")
+                    + " JSONL, CSV, Parquet). In a folder each plain text file is one document;"
+                    + " where files alone are named, blank lines separate documents.")
         List<String> source,
     @Key(
             doc =

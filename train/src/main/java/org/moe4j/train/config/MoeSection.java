@@ -13,9 +13,17 @@ public record MoeSection(
     @Key(doc = "Width inside an expert.", min = 1, max = 1_048_576) int expertFfn,
     @Key(doc = "Experts beside the routed ones that every token goes to.", min = 0, max = 1024)
         int sharedExperts,
-    @Key(doc = "When the weights of a token's chosen experts are made to sum to one.")
-        Renormalise renormalise,
-    @Key(doc = "Factor on the weights of the routed experts.", above = 0) double scale,
+    @Key(
+            doc =
+                "When the weights of a token's chosen experts are made to sum to one; as the router's"
+                    + " own system does where it is not set.")
+        Optional<Renormalise> renormalise,
+    @Key(
+            doc =
+                "Factor on the weights of the routed experts; as the router's own system has it where"
+                    + " it is not set.",
+            above = 0)
+        Optional<Double> scale,
     @Key(
             doc =
                 "How tokens reach their experts: dropless (grouped matmul, nothing is dropped),"
@@ -83,8 +91,8 @@ public record MoeSection(
         2,
         256,
         0,
-        Renormalise.BEFORE_DROP,
-        1,
+        Optional.empty(),
+        Optional.empty(),
         Dispatcher.DROPLESS,
         Optional.empty(),
         Activation.SWIGLU,

@@ -1,10 +1,13 @@
 package org.moe4j.train.config;
 
 import java.nio.file.Path;
+import java.util.Optional;
+import org.moe4j.tensor.MoeException;
 
 /** Section {@code [run]}. */
 public record RunSection(
-    @Key(doc = "Name of the run; its folder is dir/name.") String name,
+    @Key(doc = "Name of the run; its folder is dir/name. Made from the time where it is not set.")
+        Optional<String> name,
     @Key(doc = "Folder of all runs.") Path dir,
     @Key(doc = "Every random number of the run follows from it.") long seed,
     @Key(doc = "Processor cores to compute with; 0 takes all.", min = 0, max = 1024) int threads,
@@ -19,17 +22,23 @@ public record RunSection(
   /** Refuses a name that is not one folder's name. */
   public RunSection {
     Check.that(
-        name.matches("[\\p{Alnum}_][\\p{Alnum}._-]*"),
+        name.orElse("_").matches("[\\p{Alnum}_][\\p{Alnum}._-]*"),
         "run",
-        "name '" + name + "' must be letters, digits, '.', '_' and '-' only; it becomes a folder");
+        "name '" + name.orElse("") + "' must be letters, digits, '.', '_' and '-' only; it becomes a folder");
   }
 
   static RunSection defaults() {
-    return new RunSection("wordnet", Path.of("runs"), 1, 0, Device.CPU);
+    return new RunSection(Optional.empty(), Path.of("runs"), 1, 0, Device.CPU);
   }
 
-  /** The folder of this run. */
+  /** With a name. */
+  public RunSection withName(String name) {
+    return new RunSection(Optional.of(name), dir, seed, threads, device);
+  }
+
+  /** The folder of this run, which has a name. */
   public Path folder() {
-    return dir.resolve(name);
+    return dir.resolve(
+        name.orElseThrow(() -> new MoeException("[run] name is not set; give the run a name")));
   }
 }

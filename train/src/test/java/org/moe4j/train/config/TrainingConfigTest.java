@@ -70,7 +70,7 @@ class TrainingConfigTest {
     assertThat(config.model().norm()).isEqualTo(ModelSection.Norm.RMSNORM);
     assertThat(config.model().tieEmbeddings()).isFalse();
     assertThat(config.moe().experts()).isEqualTo(32);
-    assertThat(config.moe().scale()).isEqualTo(2.0);
+    assertThat(config.moe().scale()).contains(2.0);
     assertThat(config.moe().options()).isEqualTo(Map.of("noise", "1e-2", "kind", "a"));
     assertThat(config.train().learningRate()).isEqualTo(1e-3);
     assertThat(config.run().folder()).isEqualTo(Path.of("/tmp/a b/2026-01-02"));

@@ -1,0 +1,26 @@
+package org.moe4j.cli;
+
+import java.io.Console;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/** Where the process's messages go. */
+final class Terminal {
+  private Terminal() {}
+
+  /** Whether someone watches standard error. */
+  static boolean watched() {
+    Path link = Path.of("/proc/self/fd/2");
+    if (Files.isSymbolicLink(link)) {
+      try {
+        Path target = Files.readSymbolicLink(link);
+        return target.startsWith("/dev/pts") || target.toString().startsWith("/dev/tty");
+      } catch (IOException e) {
+        return false;
+      }
+    }
+    Console console = System.console();
+    return console != null && console.isTerminal();
+  }
+}

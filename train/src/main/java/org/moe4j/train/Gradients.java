@@ -1,0 +1,34 @@
+package org.moe4j.train;
+
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import org.moe4j.Parameter;
+import org.moe4j.tensor.DType;
+import org.moe4j.tensor.NativeOp;
+import org.moe4j.tensor.NoGrad;
+import org.moe4j.tensor.Scope;
+import org.moe4j.tensor.Tensor;
+
+/** All gradients of a model together. */
+final class Gradients {
+  private Gradients() {}
+
+  /** The Euclidean norm over all gradients; not finite exactly if one of them is not. */
+  static double norm(Collection<Parameter> parameters) {
+    try (NoGrad off = NoGrad.open();
+        Scope scope = Scope.open()) {
+      NativeOp norm = NativeOp.of("linalg_vector_norm");
+      List<Tensor> norms = new ArrayList<>();
+      for (Parameter p : parameters) {
+        p.tensor().grad().ifPresent(g -> norms.add(norm.call(g, 2.0, null, false, DType.F32)));
+      }
+      return norms.isEmpty() ? 0 : norm.call(Tensor.stack(norms, 0), 2.0, null, false, null).item();
+    }
+  }
+
+  /** Forgets all gradients. */
+  static void clear(Collection<Parameter> parameters) {
+    parameters.forEach(p -> p.tensor().clearGrad());
+  }
+}

@@ -1,0 +1,149 @@
+package org.moe4j.train;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
+import org.moe4j.Balance;
+import org.moe4j.BalanceRegistry;
+import org.moe4j.BalanceTerm;
+import org.moe4j.Capacity;
+import org.moe4j.CapacityRule;
+import org.moe4j.Dispatch;
+import org.moe4j.DropOrder;
+import org.moe4j.ExpertForm;
+import org.moe4j.Grouping;
+import org.moe4j.MoeConfig;
+import org.moe4j.OptionKey;
+import org.moe4j.RouterRegistry;
+import org.moe4j.RouterZLoss;
+import org.moe4j.models.AttentionConfig;
+import org.moe4j.models.DecoderConfig;
+import org.moe4j.models.FeedForwardConfig;
+import org.moe4j.models.NormKind;
+import org.moe4j.tensor.MoeException;
+import org.moe4j.train.config.ModelSection;
+import org.moe4j.train.config.MoeSection;
+import org.moe4j.train.config.TrainingConfig;
+
+/** The model that a configuration describes. */
+public final class ModelPlan {
+  /** Models can go on beyond the length they were trained on, up to at least this. */
+  private static final int SHORTEST_REACH = 1024;
+
+  private ModelPlan() {}
+
+  /**
+   * The decoder of {@code config}.
+   *
+   * @param vocab tokens of its tokenizer
+   * @throws MoeException if it is impossible
+   */
+  public static DecoderConfig of(TrainingConfig config, int vocab) {
+    ModelSection m = config.model();
+    AttentionConfig attention =
+        AttentionConfig.of(m.hidden(), m.heads())
+            .withKvHeads(m.kvHeads())
+            .withRopeTheta(m.ropeTheta())
+            .withQkNorm(m.qkNorm() ? AttentionConfig.QkNorm.WHOLE : AttentionConfig.QkNorm.NONE);
+    FeedForwardConfig dense =
+        new FeedForwardConfig.Dense(form(config.moe().activation()), m.ffn());
+    List<FeedForwardConfig> layers = new ArrayList<>();
+    for (int i = 0; i < m.layers(); i++) {
+      layers.add(
+          m.placement().hasExperts(i) ? new FeedForwardConfig.Moe(moe(config)) : dense);
+    }
+    return DecoderConfig.of(vocab, m.hidden(), attention, layers)
+        .withNorm(m.norm() == ModelSection.Norm.RMSNORM ? NormKind.RMS : NormKind.LAYER, 1e-5)
+        .withMaxPositions(Math.max(config.data().sequenceLength(), SHORTEST_REACH))
+        .withTiedEmbeddings(m.tieEmbeddings());
+  }
+
+  /** The sparse layer of {@code config}. */
+  public static MoeConfig moe(TrainingConfig config) {
+    MoeSection s = config.moe();
+    return MoeConfig.builder(config.model().hidden(), s.expertFfn(), s.experts(), s.topK())
+        .router(s.router(), options(s))
+        .form(form(s.activation()))
+        .sharedExperts(s.sharedExperts())
+        .capacity(capacity(s))
+        .dispatch(
+            switch (s.dispatcher()) {
+              case DROPLESS -> Dispatch.DROPLESS;
+              case CAPACITY -> Dispatch.BUFFERS;
+              case EINSUM -> Dispatch.ONE_HOT;
+            })
+        .balance(balance(s))
+        .build();
+  }
+
+  /** The section's keys that routers have as options, where this one has them; then its own. */
+  private static Map<String, String> options(MoeSection s) {
+    Set<String> known =
+        RouterRegistry.named(s.router()).options().stream()
+            .map(OptionKey::key)
+            .collect(Collectors.toSet());
+    Map<String, String> options = new LinkedHashMap<>();
+    s.renormalise().ifPresent(r -> options.put("renormalise", label(r)));
+    s.scale().ifPresent(scale -> options.put("scale", scale.toString()));
+    for (String key : options.keySet()) {
+      if (!known.contains(key)) {
+        throw new MoeException(
+            "[moe] " + key + " does not go with router \"" + s.router() + "\"; leave it out");
+      }
+    }
+    options.putAll(s.options());
+    return options;
+  }
+
+  private static String label(Enum<?> constant) {
+    return constant.name().toLowerCase(Locale.ROOT).replace('_', '-');
+  }
+
+  /** In training alone: at evaluation a token's result must not depend on its neighbours. */
+  private static Capacity capacity(MoeSection s) {
+    return s.capacityFactor()
+        .map(
+            factor ->
+                new Capacity(
+                    new CapacityRule.Factor(factor, true, CapacityRule.Rounding.CEIL),
+                    CapacityRule.UNLIMITED,
+                    Grouping.BATCH,
+                    DropOrder.TOKEN,
+                    false))
+        .orElse(Capacity.NONE);
+  }
+
+  /** The losses of the router's own system; else those that count all choices. */
+  private static List<BalanceTerm> balance(MoeSection s) {
+    List<String> names =
+        switch (s.router()) {
+          case "noisy-top-k" -> List.of("importance", "load");
+          case "gshard-top-2" -> List.of("gshard");
+          case "switch" -> List.of("switch");
+          default -> List.of("mixtral");
+        };
+    List<BalanceTerm> terms = new ArrayList<>();
+    names.forEach(n -> add(terms, BalanceRegistry.named(n), s.balanceLoss()));
+    add(terms, new RouterZLoss(), s.zLoss());
+    return terms;
+  }
+
+  private static void add(List<BalanceTerm> terms, Balance loss, double coefficient) {
+    if (coefficient > 0) {
+      terms.add(new BalanceTerm(loss, coefficient));
+    }
+  }
+
+  private static ExpertForm form(MoeSection.Activation activation) {
+    return switch (activation) {
+      case SWIGLU -> ExpertForm.SWIGLU;
+      case GEGLU -> ExpertForm.GEGLU;
+      case RELU -> ExpertForm.RELU;
+      case GELU -> ExpertForm.GELU;
+    };
+  }
+}
