@@ -44,4 +44,9 @@ record RunFolder(Path path) {
   boolean holdsRun() {
     return Files.exists(config());
   }
+
+  /** Who was routed where on validation text, for the report. */
+  Path routing() {
+    return path.resolve("routing.json");
+  }
 }

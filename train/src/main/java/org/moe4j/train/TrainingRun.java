@@ -34,6 +34,8 @@ import org.moe4j.train.config.TrainSection;
 import org.moe4j.train.config.TrainingConfig;
 import org.moe4j.train.data.ByteModel;
 import org.moe4j.train.data.Sampler;
+import org.moe4j.train.report.Report;
+import org.moe4j.train.report.RoutingAnalysis;
 import org.moe4j.train.data.SamplerState;
 
 /**
@@ -51,6 +53,9 @@ import org.moe4j.train.data.SamplerState;
 public final class TrainingRun {
   private static final long REUSED_BLOCK = 1L << 30;
   private static final int SAMPLES = 3;
+
+  /** Enough tokens for shares of 45 domains; the rest of the validation text adds little. */
+  private static final int ANALYSED_BATCHES = 16;
   private static final int SAMPLE_TOKENS = 48;
   private static final Sampling SAMPLING = new Sampling(0.6, 0, 0.9, 1);
 
@@ -341,6 +346,15 @@ public final class TrainingRun {
             lastRouting.stream().map(RoutingStats::imbalance).toList(),
             samples);
     Json.write(folder.summary(), summary::writeTo);
+    listener.stage("writing the report");
+    RoutingAnalysis.of(
+            language.model(),
+            corpus.validation(),
+            corpus.dataset().domains(),
+            corpus.tokenizer(),
+            ANALYSED_BATCHES)
+        .write(folder.routing());
+    Report.write(folder.path());
     return summary;
   }
 }
