@@ -168,7 +168,7 @@ public final class TrainingRun {
     return Folders.list(runs).stream()
         .map(RunFolder::new)
         .filter(f -> f.holdsRun() && !Files.exists(f.summary()))
-        .max(Comparator.comparing(f -> f.config().toFile().lastModified()))
+        .max(Comparator.comparingLong(f -> f.config().toFile().lastModified()))
         .map(RunFolder::path);
   }
 
