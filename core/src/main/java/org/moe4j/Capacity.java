@@ -1,6 +1,7 @@
 package org.moe4j;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.function.IntPredicate;
 import org.moe4j.CapacityRule.Factor;
 import org.moe4j.CapacityRule.Fixed;
@@ -122,6 +123,37 @@ public record Capacity(
   /** MegaBlocks' capacity layer (S25): int(factor k T / E), in the order of the sorted tokens. */
   public static Capacity megablocks(double factor) {
     return of(new Factor(factor, true, Rounding.FLOOR), Grouping.BATCH, DropOrder.TOKEN);
+  }
+
+  private static final List<String> NAMES =
+      List.of(
+          "none", "gshard", "lingvo", "mesh", "switch", "flaxformer", "vmoe", "fairseq",
+          "megablocks");
+
+  /**
+   * A policy by its name in configuration files, with this toolkit's usual grouping.
+   *
+   * @param train capacity factor in training, where the policy has one
+   * @param eval capacity factor in evaluation, where it has its own; of fairseq the fraction of
+   *     tokens
+   * @throws MoeException naming the nearest known one
+   */
+  public static Capacity named(String name, double train, double eval) {
+    return switch (name) {
+      case "none" -> NONE;
+      case "gshard" -> gshardPaper(Grouping.BATCH);
+      case "lingvo" -> lingvo(train, Grouping.BATCH);
+      case "mesh" -> mesh(train, eval);
+      case "switch" -> switchPaper(train, Grouping.BATCH);
+      case "flaxformer" -> flaxformer(train, eval, 4, Grouping.BATCH);
+      case "vmoe" -> vmoe(train, eval, Grouping.BATCH, DropOrder.CHOICE);
+      case "fairseq" -> fairseq(eval);
+      case "megablocks" -> megablocks(train);
+      default ->
+          throw new MoeException(
+              "unknown capacity policy \"" + name + "\"; did you mean \""
+                  + Nearest.to(name, NAMES) + "\"? (known: " + String.join(", ", NAMES) + ")");
+    };
   }
 
   /** True if nothing is ever dropped. */

@@ -1,23 +1,29 @@
 package org.moe4j;
 
+import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
-import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.Ops;
 import org.moe4j.tensor.OwnGradient;
+import org.moe4j.tensor.Products;
 import org.moe4j.tensor.Tensor;
+import org.moe4j.tensor.Workers;
 
 /**
  * The dropless expert layer of S25 (grouped form) as one function with a gradient of its own, for
  * the CPU: y[t] = sum over the rows r of token t of weight[r] * expert[r](x[t]).
  *
  * <p>Rows are sorted by expert with a counting sort, so the order is stable and the result does not
- * depend on threads; every expert's weights are read once for all of its rows; each token gathers
- * and sums its rows. What is kept for the backward pass is x and the pre-activation. Scaling the
- * activation instead of the output puts the gradient of the weights on the expert-width side, so
- * the down-projection's output is neither kept nor computed again.
+ * depend on threads. Each expert's rows are worked off in blocks that stay in a core's cache, from
+ * the gathered input to the weighted output; each token then gathers and sums its rows. What is kept
+ * for the backward pass is x and the pre-activation. Scaling the activation instead of the output
+ * puts the gradient of the weights on the expert-width side, so the down-projection's output is
+ * neither kept nor computed again.
  */
 final class DroplessKernel {
+  /** Rows of a block: enough for the products' speed, few enough for a core's cache. */
+  private static final int BLOCK = 256;
+
   private final RowsByExpert rows;
   private final Tensor wIn;
   private final Tensor wOut;
@@ -67,22 +73,24 @@ final class DroplessKernel {
 
   private OwnGradient.Result forward(Tensor[] in) {
     Tensor x = in[0];
-    DType type = x.dtype();
-    Tensor up = wIn.detach().to(type);
-    Tensor down = wOut.detach().to(type);
-    Tensor rowWeights = in[1].indexSelect(0, rows.slots()).to(type).unsqueeze(1);
-    Tensor hidden = rows.project(x.indexSelect(0, rows.tokens()), up, true);
-    Tensor activation = form.hidden(hidden).mulInPlace(rowWeights);
-    Tensor y = rows.sum(rows.project(activation, down, true));
+    Tensor weights = in[1].indexSelect(0, rows.slots()).to(x.dtype()).unsqueeze(1);
+    Tensor hidden = buffer(x, wIn.size(1));
+    Tensor outputs = buffer(x, wOut.size(1));
+    rows.blocks(
+        (e, start, n) -> {
+          Tensor pre = hidden.narrow(0, start, n);
+          pre.mmInto(rows.gather(x, start, n), matrix(wIn, e, x).t());
+          Tensor activation = form.hidden(pre).mulInPlace(weights.narrow(0, start, n));
+          outputs.narrow(0, start, n).mmInto(activation, matrix(wOut, e, x).t());
+        });
+    Tensor y = rows.sum(outputs);
     return new OwnGradient.Result(
         y,
-        (dy, needed) -> backward(x, in[1], rowWeights, hidden, up, down, dy, needed),
+        (dy, needed) -> backward(x, in[1], weights, hidden, dy.to(x.dtype()), needed),
         x,
         in[1],
-        rowWeights,
+        weights,
         hidden,
-        up,
-        down,
         rows.tokens(),
         rows.slots(),
         rows.bagRows(),
@@ -90,53 +98,69 @@ final class DroplessKernel {
   }
 
   private @Nullable Tensor[] backward(
-      Tensor x,
-      Tensor weights,
-      Tensor rowWeights,
-      Tensor hidden,
-      Tensor up,
-      Tensor down,
-      Tensor dy,
-      boolean[] needed) {
-    Tensor dRows = dy.to(x.dtype()).indexSelect(0, rows.tokens());
-    // Gradient of (weight * activation), on the expert-width side.
-    Tensor dScaled = rows.project(dRows, down, false);
-    Tensor dHidden = Tensor.empty(hidden.dtype(), Device.CPU, hidden.shape());
-    Tensor activation;
-    Tensor dWeights = null;
-    if (form.gated()) {
-      long h = hidden.size(1) / 2;
-      Tensor gate = hidden.narrow(1, 0, h);
-      Tensor upper = hidden.narrow(1, h, h);
-      Tensor nonlinear = form.activation().of(gate);
-      activation = nonlinear.mul(upper);
-      if (needed[1]) {
-        dWeights = rowDot(dScaled, activation);
-      }
-      dScaled.mulInPlace(rowWeights);
-      dHidden.narrow(1, h, h).mulInto(dScaled, nonlinear);
-      dHidden.narrow(1, 0, h).copyInPlace(form.activation().gradient(dScaled.mulInPlace(upper), gate));
-    } else {
-      activation = form.activation().of(hidden);
-      if (needed[1]) {
-        dWeights = rowDot(dScaled, activation);
-      }
-      dHidden.copyInPlace(form.activation().gradient(dScaled.mulInPlace(rowWeights), hidden));
-    }
+      Tensor x, Tensor allWeights, Tensor weights, Tensor hidden, Tensor dy, boolean[] needed) {
+    Tensor dHidden = buffer(x, wIn.size(1));
+    Tensor scaled = buffer(x, wOut.size(2));
+    Tensor dWeights = buffer(x, 1);
+    Tensor dRows = buffer(x, needed[0] ? wOut.size(1) : 0);
+    rows.blocks(
+        (e, start, n) -> {
+          Tensor pre = hidden.narrow(0, start, n);
+          Tensor dPre = dHidden.narrow(0, start, n);
+          Tensor weight = weights.narrow(0, start, n);
+          // Gradient of (weight * activation), on the expert-width side.
+          Tensor dScaled = rows.gather(dy, start, n).mm(matrix(wOut, e, x));
+          Tensor activation = activationGradient(pre, dPre, dScaled, weight, dWeights, start);
+          scaled.narrow(0, start, n).mulInto(activation, weight);
+          if (needed[0]) {
+            dRows.narrow(0, start, n).mmInto(dPre, matrix(wIn, e, x));
+          }
+        });
     if (wOut.requiresGrad()) {
-      rows.addWeightGradient(wOut, dRows, activation.mulInPlace(rowWeights));
+      rows.addWeightGradient(wOut, dy, true, scaled);
     }
     if (wIn.requiresGrad()) {
-      rows.addWeightGradient(wIn, dHidden, x.indexSelect(0, rows.tokens()));
+      rows.addWeightGradient(wIn, x, false, dHidden);
     }
     return new @Nullable Tensor[] {
-      needed[0] ? rows.sum(rows.project(dHidden, up, false)) : null,
-      dWeights == null ? null : rows.scatterToSlots(dWeights, weights)
+      needed[0] ? rows.sum(dRows) : null,
+      needed[1] ? rows.scatterToSlots(dWeights.flatten(), allWeights) : null
     };
   }
 
-  private static Tensor rowDot(Tensor a, Tensor b) {
-    return a.mul(b).sum(1, false);
+  /** Fills the pre-activation's gradient and the weights' and returns the activation. */
+  private Tensor activationGradient(
+      Tensor pre, Tensor dPre, Tensor dScaled, Tensor weight, Tensor dWeights, long start) {
+    if (!form.gated()) {
+      Tensor activation = form.activation().of(pre);
+      rowDot(dScaled, activation, dWeights, start);
+      dPre.copyInPlace(form.activation().gradient(dScaled.mulInPlace(weight), pre));
+      return activation;
+    }
+    long h = pre.size(1) / 2;
+    Tensor gate = pre.narrow(1, 0, h);
+    Tensor up = pre.narrow(1, h, h);
+    Tensor nonlinear = form.activation().of(gate);
+    Tensor activation = nonlinear.mul(up);
+    rowDot(dScaled, activation, dWeights, start);
+    dScaled.mulInPlace(weight);
+    dPre.narrow(1, h, h).mulInto(dScaled, nonlinear);
+    dPre.narrow(1, 0, h)
+        .copyInPlace(form.activation().gradient(dScaled.mulInPlace(up), gate));
+    return activation;
+  }
+
+  private static void rowDot(Tensor a, Tensor b, Tensor into, long start) {
+    into.narrow(0, start, a.size(0)).copyInPlace(a.mul(b).sum(1, true));
+  }
+
+  private Tensor buffer(Tensor like, long columns) {
+    return Tensor.empty(like.dtype(), Device.CPU, rows.tokens().numel(), columns);
+  }
+
+  /** Expert e's matrix in the type of {@code like}. */
+  private static Tensor matrix(Tensor stacked, int e, Tensor like) {
+    return stacked.detach().select(0, e).to(like.dtype());
   }
 
   /**
@@ -180,55 +204,115 @@ final class DroplessKernel {
           Tensor.of(bagStarts));
     }
 
-    /** Each expert's rows times its matrix {@code w[e]}, transposed if asked: [R, out]. */
-    Tensor project(Tensor rows, Tensor w, boolean transposed) {
-      Tensor out =
-          Tensor.empty(rows.dtype(), Device.CPU, rows.size(0), w.size(transposed ? 1 : 2));
+    /** What is done with a block of rows of one expert. */
+    @FunctionalInterface
+    private interface Block {
+      void accept(int expert, long start, long count);
+    }
+
+    /** Runs {@code body} for blocks of at most {@link #BLOCK} rows, each of one expert. */
+    void blocks(Block body) {
+      int[] expert = new int[starts.length + (int) tokens.numel() / BLOCK];
+      int[] start = new int[expert.length];
+      int count = 0;
       for (int e = 0; e + 1 < starts.length; e++) {
-        int n = starts[e + 1] - starts[e];
-        if (n > 0) {
-          Tensor matrix = w.select(0, e);
-          out.narrow(0, starts[e], n)
-              .mmInto(rows.narrow(0, starts[e], n), transposed ? matrix.t() : matrix);
+        for (int row = starts[e]; row < starts[e + 1]; row += BLOCK) {
+          expert[count] = e;
+          start[count++] = row;
         }
       }
-      return out;
+      Workers.run(
+          count,
+          i ->
+              body.accept(
+                  expert[i], start[i], Math.min(BLOCK, starts[expert[i] + 1] - start[i])));
+    }
+
+    /** Rows of {@code x [T,d]} for the sorted rows {@code start .. start+n-1}. */
+    Tensor gather(Tensor x, long start, long n) {
+      return x.indexSelect(0, tokens.narrow(0, start, n));
     }
 
     /** Each token's sum over its rows: [T, d]. */
     Tensor sum(Tensor rows) {
-      return Ops.sumRows(rows, bagRows, bagStarts);
+      long t = bagStarts.numel();
+      Tensor y = Tensor.empty(rows.dtype(), Device.CPU, t, rows.size(1));
+      long[] from = bagStarts.toLongs();
+      Workers.rows(
+          t,
+          BLOCK,
+          (start, n) -> {
+            long begin = from[(int) start];
+            long end = start + n < t ? from[(int) (start + n)] : bagRows.numel();
+            Tensor bags = Tensor.of(shifted(from, (int) start, (int) n, begin));
+            Tensor index = bagRows.narrow(0, begin, end - begin);
+            y.narrow(0, start, n).copyInPlace(Ops.sumRows(rows, index, bags));
+          });
+      return y;
     }
 
-    /** Adds {@code dOut[e]^T in[e]} of every expert to the gradient of the leaf {@code w}. */
-    void addWeightGradient(Tensor w, Tensor dOut, Tensor in) {
+    private static long[] shifted(long[] values, int start, int count, long by) {
+      long[] part = Arrays.copyOfRange(values, start, start + count);
+      for (int i = 0; i < count; i++) {
+        part[i] -= by;
+      }
+      return part;
+    }
+
+    /**
+     * Adds to the gradient of the leaf {@code w} what its experts' rows say: for w_out dy^T a, for
+     * w_in da^T x.
+     *
+     * @param perToken dy or x [T,d]
+     * @param tokensLeft whether the tokens' side is the transposed left factor
+     * @param perRow a or da [R, ...]
+     */
+    void addWeightGradient(Tensor w, Tensor perToken, boolean tokensLeft, Tensor perRow) {
       boolean first = w.grad().isEmpty();
       Tensor gradient =
           w.grad().orElseGet(() -> Tensor.empty(w.dtype(), w.device(), w.shape()));
-      for (int e = 0; e + 1 < starts.length; e++) {
-        int n = starts[e + 1] - starts[e];
-        Tensor target = gradient.select(0, e);
-        if (n == 0) {
-          if (first) {
-            target.fillInPlace(0);
-          }
-          continue;
-        }
-        Tensor left = dOut.narrow(0, starts[e], n).t();
-        Tensor right = in.narrow(0, starts[e], n);
-        if (w.dtype() != in.dtype()) {
-          Tensor part = left.mm(right);
-          if (first) {
-            target.copyInPlace(part);
-          } else {
-            target.addInPlace(part);
-          }
-        } else if (first) {
-          target.mmInto(left, right);
-        } else {
-          target.addmmInPlace(left, right, 1);
+      // An expert with more than its share of rows is cut into bands of its matrix's rows.
+      int experts = starts.length - 1;
+      long share = Math.max(BLOCK, tokens.numel() / (3L * Ops.threads()));
+      int[] expert = new int[experts + (int) (tokens.numel() / share)];
+      int[] band = new int[expert.length];
+      int[] bands = new int[experts];
+      int count = 0;
+      for (int e = 0; e < experts; e++) {
+        bands[e] = 1 + (int) ((starts[e + 1] - starts[e]) / share);
+        for (int i = 0; i < bands[e]; i++) {
+          expert[count] = e;
+          band[count++] = i;
         }
       }
+      Workers.run(
+          count,
+          i -> {
+            int e = expert[i];
+            long n = (long) starts[e + 1] - starts[e];
+            long height = (w.size(1) + bands[e] - 1) / bands[e];
+            long top = (long) band[i] * height;
+            if (top >= w.size(1)) {
+              return;
+            }
+            Tensor target =
+                gradient.select(0, e).narrow(0, top, Math.min(height, w.size(1) - top));
+            if (n == 0) {
+              if (first) {
+                target.fillInPlace(0);
+              }
+              return;
+            }
+            Tensor gathered = gather(perToken, starts[e], n);
+            Tensor own = perRow.narrow(0, starts[e], n);
+            Tensor left = (tokensLeft ? gathered : own).narrow(1, top, target.size(0));
+            Tensor right = tokensLeft ? own : gathered;
+            if (first) {
+              Products.into(target, left.t(), right);
+            } else {
+              Products.addInto(target, left.t(), right);
+            }
+          });
       if (first) {
         w.setGrad(gradient);
       }

@@ -85,8 +85,10 @@ public final class OneHotDispatcher implements Dispatcher<OneHotDispatcher.Masks
 
   @Override
   public Tensor combine(Tensor outputs, Masks state) {
-    Tensor mix = state.combine.dtype() == DType.F64 ? state.combine : state.combine.to(DType.F32);
-    Tensor wide = outputs.to(mix.dtype());
+    boolean exact = state.combine.dtype() == DType.F64 || outputs.dtype() == DType.F64;
+    DType type = exact ? DType.F64 : DType.F32;
+    Tensor mix = state.combine.to(type);
+    Tensor wide = outputs.to(type);
     if (!state.slots) {
       return Tensor.einsum("te,etd->td", mix, wide).to(outputs.dtype());
     }

@@ -2,6 +2,7 @@ package org.moe4j;
 
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import org.moe4j.tensor.MoeException;
 
@@ -109,6 +110,6 @@ public final class Options {
 
   /** The constant of {@code type} whose name in lower case with hyphens is the word. */
   public <E extends Enum<E>> E constant(String key, Class<E> type) {
-    return Enum.valueOf(type, word(key).toUpperCase(java.util.Locale.ROOT).replace('-', '_'));
+    return Enum.valueOf(type, word(key).toUpperCase(Locale.ROOT).replace('-', '_'));
   }
 }

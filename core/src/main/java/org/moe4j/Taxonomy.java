@@ -1,5 +1,6 @@
 package org.moe4j;
 
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -75,7 +76,7 @@ public record Taxonomy(
     w.put(
         "use",
         List.of("pre-train", "upcycle", "distil", "fine-tune", "merge", "prune", "serve"));
-    return java.util.Collections.unmodifiableMap(w);
+    return Collections.unmodifiableMap(w);
   }
 
   public Taxonomy {

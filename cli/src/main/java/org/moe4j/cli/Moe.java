@@ -43,6 +43,7 @@ public final class Moe implements Callable<Integer> {
   static final List<Class<?>> COMMANDS =
       List.of(
           TrainCommand.class,
+          ReportCommand.class,
           GenerateCommand.class,
           InspectCommand.class,
           ListCommand.class,

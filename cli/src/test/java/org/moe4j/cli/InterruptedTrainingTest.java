@@ -99,7 +99,7 @@ class InterruptedTrainingTest {
     assertThat(TrainCommandTest.moe(TrainCommandTest.tiny(folder)).status()).isZero();
     Path old = run().resolve("checkpoints/step-000012");
     byte[] before = Files.readAllBytes(old.resolve("model.safetensors"));
-    long blocks = before.length / 512 - 4;
+    long blocks = before.length / 512L - 4;
     Child child =
         Child.start(
             List.of("sh", "-c", "ulimit -f " + blocks + "; exec \"$@\"", "sh"),

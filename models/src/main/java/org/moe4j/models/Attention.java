@@ -2,10 +2,12 @@ package org.moe4j.models;
 
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
+import org.moe4j.Parameter;
 import org.moe4j.ParameterStore;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.Ops;
+import org.moe4j.tensor.OwnGradient;
 import org.moe4j.tensor.Tensor;
 
 /**
@@ -42,6 +44,25 @@ public final class Attention {
   /** {@code x [B,S,d]}, whole sequences from position 0, to [B,S,d]. */
   public Tensor apply(Tensor x) {
     return o.apply(merged(attend(query(x, 0), key(x, 0), value(x), 0)));
+  }
+
+  /** Rotary positions and attention of projected whole sequences, on the CPU, as passes. */
+  OwnGradient.Result mix(Tensor q, Tensor k, Tensor v) {
+    return AttentionKernel.forward(q, k, v, config.heads(), config.kvHeads(), rope);
+  }
+
+  /** True if any of the weights is trained. */
+  boolean trains() {
+    boolean norms = qNorm != null && kNorm != null && (trained(qNorm.weight()) || trained(kNorm.weight()));
+    return norms
+        || trained(q.weight())
+        || trained(k.weight())
+        || trained(v.weight())
+        || trained(o.weight());
+  }
+
+  private static boolean trained(Parameter parameter) {
+    return parameter.tensor().requiresGrad();
   }
 
   /**

@@ -9,6 +9,7 @@ import org.moe4j.MoeOutput;
 import org.moe4j.ParameterStore;
 import org.moe4j.Role;
 import org.moe4j.TokenContext;
+import org.moe4j.tensor.Device;
 import org.moe4j.tensor.Tensor;
 
 /** One pre-norm block: {@code h = x + attention(norm(x))}, {@code y = h + ffn(norm(h))}. */
@@ -45,7 +46,11 @@ public final class DecoderBlock {
 
   /** {@code x [B,S,d]}, whole sequences. */
   Result apply(Tensor x, TokenContext context) {
-    return feedForward(x.add(attention.apply(attentionNorm.apply(x))), context);
+    Tensor h =
+        x.device() == Device.CPU && attentionNorm instanceof RmsNorm norm
+            ? AttentionHalf.apply(x, norm, attention)
+            : x.add(attention.apply(attentionNorm.apply(x)));
+    return feedForward(h, context);
   }
 
   /** {@code x [B,S,d]}, the tokens that follow those in {@code cache}. */

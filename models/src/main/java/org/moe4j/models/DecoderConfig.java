@@ -79,25 +79,57 @@ public record DecoderConfig(
   /** With other norms. */
   public DecoderConfig withNorm(NormKind norm, double normEps) {
     return new DecoderConfig(
-        vocab, hidden, attention, norm, normEps, maxPositions, tiedEmbeddings, initStd, feedForward);
+        vocab,
+        hidden,
+        attention,
+        norm,
+        normEps,
+        maxPositions,
+        tiedEmbeddings,
+        initStd,
+        feedForward);
   }
 
   /** With another longest sequence. */
   public DecoderConfig withMaxPositions(int maxPositions) {
     return new DecoderConfig(
-        vocab, hidden, attention, norm, normEps, maxPositions, tiedEmbeddings, initStd, feedForward);
+        vocab,
+        hidden,
+        attention,
+        norm,
+        normEps,
+        maxPositions,
+        tiedEmbeddings,
+        initStd,
+        feedForward);
   }
 
   /** With tied or untied embeddings. */
   public DecoderConfig withTiedEmbeddings(boolean tiedEmbeddings) {
     return new DecoderConfig(
-        vocab, hidden, attention, norm, normEps, maxPositions, tiedEmbeddings, initStd, feedForward);
+        vocab,
+        hidden,
+        attention,
+        norm,
+        normEps,
+        maxPositions,
+        tiedEmbeddings,
+        initStd,
+        feedForward);
   }
 
   /** With another deviation of the start. */
   public DecoderConfig withInitStd(double initStd) {
     return new DecoderConfig(
-        vocab, hidden, attention, norm, normEps, maxPositions, tiedEmbeddings, initStd, feedForward);
+        vocab,
+        hidden,
+        attention,
+        norm,
+        normEps,
+        maxPositions,
+        tiedEmbeddings,
+        initStd,
+        feedForward);
   }
 
   /** How many parameters a model of this shape has. */

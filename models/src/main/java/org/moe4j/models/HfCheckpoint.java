@@ -123,7 +123,8 @@ public final class HfCheckpoint {
       case BF16 -> "bfloat16";
       case F16 -> "float16";
       case F64 -> "float64";
-      default -> throw new MoeException("weights cannot be saved as " + dtype + "; use f32 or bf16");
+      default ->
+          throw new MoeException("weights cannot be saved as " + dtype + "; use f32 or bf16");
     };
   }
 
@@ -158,19 +159,22 @@ public final class HfCheckpoint {
               first(file.integers("bos_token_id")),
               file.integers("eos_token_id"),
               first(file.integers("pad_token_id")));
-      ParameterStore store = new ParameterStore(new RandomSource(0), device, dtype);
+      return new Loaded(read(config, layout, weights, device, dtype), layout, tokens);
+    }
+  }
+
+  private static Decoder read(
+      DecoderConfig config, HfLayout layout, Safetensors weights, Device device, DType dtype) {
+    ParameterStore store = new ParameterStore(new RandomSource(0), device, dtype);
+    try {
       Decoder model = new Decoder(config, store);
-      try {
-        LlamaNames.Form form =
-            weights.names().stream().anyMatch(n -> n.endsWith(LlamaNames.FUSED_IN))
-                ? LlamaNames.Form.FUSED
-                : LlamaNames.Form.PER_EXPERT;
-        WeightLoader.load(weights, names(model, layout, form), ignored(config));
-      } catch (RuntimeException e) {
-        model.close();
-        throw e;
-      }
-      return new Loaded(model, layout, tokens);
+      boolean fused = weights.names().stream().anyMatch(n -> n.endsWith(LlamaNames.FUSED_IN));
+      LlamaNames.Form form = fused ? LlamaNames.Form.FUSED : LlamaNames.Form.PER_EXPERT;
+      WeightLoader.load(weights, names(model, layout, form), ignored(config));
+      return model;
+    } catch (RuntimeException e) {
+      store.close();
+      throw e;
     }
   }
 
@@ -181,10 +185,11 @@ public final class HfCheckpoint {
         return layout;
       }
     }
-    throw file.failure("model_type " + type + " is not supported; supported: olmoe, mixtral, moe4j");
+    throw file.failure(
+        "model_type " + type + " is not supported; supported: olmoe, mixtral, moe4j");
   }
 
-  /** Reads the configuration, and refuses one that asks for far more memory than there are weights. */
+  /** The configuration, refused if it asks for far more memory than there are weights. */
   private static DecoderConfig config(ConfigFile file, HfLayout layout, Safetensors weights) {
     int tensors = weights.names().size();
     String layers = "num_hidden_layers";
@@ -198,7 +203,8 @@ public final class HfCheckpoint {
         weights.names().stream().mapToLong(n -> weights.describe(n).elements()).sum();
     long wanted;
     try {
-      wanted = config.parameters().total();
+      // Routers and their options are looked up here for the first time.
+      wanted = file.checked(() -> config.parameters().total());
     } catch (ArithmeticException e) {
       throw file.failure("describes a model of more parameters than can be counted");
     }

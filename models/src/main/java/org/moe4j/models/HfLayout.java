@@ -5,6 +5,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import org.moe4j.CapacityRule;
 import org.moe4j.ExpertForm;
 import org.moe4j.Gating;
@@ -120,7 +121,7 @@ public enum HfLayout {
 
   /** What these families say once for all layers. */
   private static List<Object> shape(MoeConfig m) {
-    return List.of(m.experts(), m.topK(), m.expertWidth(), m.router(), m.gating());
+    return List.of(m.experts(), m.topK(), m.expertWidth(), m.gating());
   }
 
   private static boolean drops(MoeConfig m) {
@@ -128,10 +129,11 @@ public enum HfLayout {
   }
 
   private static List<String> routing(MoeConfig moe, List<Gating> gatings) {
-    if (!moe.router().equals("softmax-top-k")) {
+    Optional<Gating> gating = moe.gating();
+    if (gating.isEmpty()) {
       return List.of("router " + moe.router());
     }
-    if (moe.gating().filter(gatings::contains).isEmpty()) {
+    if (!gatings.contains(gating.get())) {
       return List.of("its gating");
     }
     boolean bias = "true".equals(String.valueOf(moe.routerOptions().get("bias")));

@@ -4,7 +4,7 @@ import org.moe4j.Init;
 import org.moe4j.Parameter;
 import org.moe4j.ParameterStore;
 import org.moe4j.Role;
-import org.moe4j.tensor.Ops;
+import org.moe4j.tensor.OwnGradient;
 import org.moe4j.tensor.Tensor;
 
 /**
@@ -26,7 +26,12 @@ public final class Linear {
 
   /** {@code x [..., in]} times the transpose of {@code weight [out, in]}, in the type of x. */
   static Tensor apply(Tensor x, Tensor weight) {
-    return Ops.linear(x, weight.to(x.dtype()), null);
+    return LinearKernel.apply(x, weight);
+  }
+
+  /** The pair of passes for {@code x [T, in]} on the CPU, without recording. */
+  OwnGradient.Result passes(Tensor x) {
+    return LinearKernel.forward(x, weight.tensor());
   }
 
   /** W. */

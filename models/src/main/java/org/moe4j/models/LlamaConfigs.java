@@ -6,7 +6,8 @@ import tools.jackson.databind.node.ObjectNode;
 
 /**
  * {@code config.json} of OLMoE and Mixtral. Read are the spellings of transformers 4 ({@code
- * rope_theta}, {@code rope_scaling}) and 5 ({@code rope_parameters}); written are both.
+ * rope_theta}, {@code rope_scaling}) and 5 ({@code rope_parameters}); written are both. What only
+ * training uses (balance losses, dropout, how weights start) is not in these files.
  */
 final class LlamaConfigs {
   private LlamaConfigs() {}

@@ -1,6 +1,7 @@
 package org.moe4j.models;
 
 import org.moe4j.tensor.DType;
+import org.moe4j.tensor.Device;
 import org.moe4j.tensor.Ops;
 import org.moe4j.tensor.Tensor;
 
@@ -20,7 +21,9 @@ public final class LmLoss {
    * @return a scalar, F32 (F64 for F64 hidden states); NaN if every target is ignored
    */
   public static Tensor crossEntropy(Tensor hidden, Tensor weight, Tensor targets) {
-    return Ops.crossEntropy(logits(hidden, weight), targets);
+    return hidden.device() == Device.CPU && weight.isLeaf()
+        ? CrossEntropyKernel.apply(hidden, weight, targets)
+        : Ops.crossEntropy(logits(hidden, weight), targets);
   }
 
   /** {@code hidden [..., d]} to logits {@code [..., V]} in F32 (F64 stays). */

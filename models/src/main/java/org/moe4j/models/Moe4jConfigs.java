@@ -4,24 +4,29 @@ import com.fasterxml.jackson.annotation.JsonSubTypes;
 import com.fasterxml.jackson.annotation.JsonTypeInfo;
 import java.util.ArrayList;
 import java.util.List;
+import org.moe4j.Balance;
+import org.moe4j.BalanceTerm;
 import org.moe4j.Capacity;
 import org.moe4j.CapacityRule;
+import org.moe4j.DeviceBalance;
 import org.moe4j.Dispatch;
 import org.moe4j.ExpertForm;
+import org.moe4j.FractionBalance;
+import org.moe4j.ImportanceBalance;
 import org.moe4j.InitScheme;
+import org.moe4j.LoadBalance;
 import org.moe4j.MoeConfig;
+import org.moe4j.RouterZLoss;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
-/**
- * {@code config.json} of our own layout: all that a {@link DecoderConfig} says. Balance losses are
- * the training's and not the model's: they are not written, and a model that was read has none.
- */
+/** {@code config.json} of our own layout: all that a {@link DecoderConfig} says. */
 final class Moe4jConfigs {
   private static final JsonMapper MAPPER =
       JsonMapper.builder()
           .addMixIn(CapacityRule.class, Rules.class)
+          .addMixIn(Balance.class, Losses.class)
           .enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
           .build();
 
@@ -34,6 +39,17 @@ final class Moe4jConfigs {
     @JsonSubTypes.Type(value = CapacityRule.Factor.class, name = "factor")
   })
   private interface Rules {}
+
+  /** The kinds of balance losses by name. */
+  @JsonTypeInfo(use = JsonTypeInfo.Id.NAME, property = "kind")
+  @JsonSubTypes({
+    @JsonSubTypes.Type(value = FractionBalance.class, name = "fraction"),
+    @JsonSubTypes.Type(value = DeviceBalance.class, name = "device"),
+    @JsonSubTypes.Type(value = ImportanceBalance.class, name = "importance"),
+    @JsonSubTypes.Type(value = LoadBalance.class, name = "load"),
+    @JsonSubTypes.Type(value = RouterZLoss.class, name = "z-loss")
+  })
+  private interface Losses {}
 
   private Moe4jConfigs() {}
 
@@ -85,6 +101,7 @@ final class Moe4jConfigs {
         .sharedGate(f.flagOr(false, "shared_gate"))
         .capacity(capacity)
         .dispatch(Dispatch.named(f.text("dispatch")))
+        .balance(List.of(f.as("balance", BalanceTerm[].class, MAPPER)))
         .expertDropout(f.number("expert_dropout"))
         .init(InitScheme.named(f.text("init")))
         .build();
@@ -135,6 +152,7 @@ final class Moe4jConfigs {
     to.put("shared_gate", m.sharedGate());
     to.set("capacity", MAPPER.valueToTree(m.capacity()));
     to.put("dispatch", m.dispatch().label());
+    to.set("balance", MAPPER.valueToTree(m.balance().toArray()));
     to.put("expert_dropout", m.expertDropout());
     to.put("init", m.init().label());
   }

@@ -2,7 +2,6 @@ package org.moe4j.models;
 
 import java.util.stream.LongStream;
 import org.moe4j.ExpertForm;
-import org.moe4j.Gating;
 import org.moe4j.MoeConfig;
 
 /**
@@ -46,25 +45,15 @@ public record ParameterCount(long total, long active) {
   }
 
   private static ParameterCount moe(MoeConfig m) {
-    long d = m.width();
-    long expert = network(m.form(), d, m.expertWidth());
-    long shared = m.sharedWidth() == 0 ? 0 : network(m.form(), d, m.sharedWidth());
-    long always = Math.addExact(gate(m), shared + (m.sharedGate() ? d : 0));
-    return new ParameterCount(
-        Math.addExact(always, product(m.experts(), expert)),
-        Math.addExact(always, product(m.topK(), expert)));
+    // The configuration's own counts do not watch for overflow.
+    product(m.experts(), Math.addExact(network(m.form(), m.width(), m.expertWidth()), m.width()));
+    network(m.form(), m.width(), m.sharedWidth());
+    return new ParameterCount(m.parameters(), m.activeParameters());
   }
 
   private static long network(ExpertForm form, long d, long width) {
-    product(form.matrices() + 2, d + 1, width + 1);
+    product(form.matrices() + 4, d + 1, width + 1);
     return form.parameters(d, width);
-  }
-
-  /** A linear router's weight and what its options add to it. */
-  private static long gate(MoeConfig m) {
-    boolean bias = "true".equals(String.valueOf(m.routerOptions().get("bias")));
-    boolean selection = m.gating().map(Gating::selectionBias).orElse(false);
-    return product(m.experts(), (long) m.width() + (bias ? 1 : 0) + (selection ? 1 : 0));
   }
 
   private static long product(long... factors) {

@@ -4,7 +4,7 @@ import org.moe4j.Init;
 import org.moe4j.Parameter;
 import org.moe4j.ParameterStore;
 import org.moe4j.Role;
-import org.moe4j.tensor.Ops;
+import org.moe4j.tensor.OwnGradient;
 import org.moe4j.tensor.Tensor;
 
 /**
@@ -22,7 +22,12 @@ public final class RmsNorm implements Norm {
 
   @Override
   public Tensor apply(Tensor x) {
-    return Ops.rmsNorm(x, weight.tensor().to(x.dtype()), eps);
+    return RmsNormKernel.apply(x, weight.tensor(), eps);
+  }
+
+  /** The pair of passes for {@code x [T,d]} on the CPU, without recording. */
+  OwnGradient.Result passes(Tensor x) {
+    return RmsNormKernel.forward(x, weight.tensor(), eps);
   }
 
   /** The scale [d]. */

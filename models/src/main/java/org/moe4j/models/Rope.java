@@ -47,6 +47,18 @@ public final class Rope implements AutoCloseable {
     return Tensor.cat(List.of(a.mul(c).sub(b.mul(s)), b.mul(c).add(a.mul(s))), -1);
   }
 
+  /** Cosines of the angles of positions 0 .. positions-1: [positions, D/2], F32. */
+  Tensor cosines(long positions) {
+    grow(positions);
+    return cos.narrow(0, 0, positions);
+  }
+
+  /** Sines of the angles of positions 0 .. positions-1: [positions, D/2], F32. */
+  Tensor sines(long positions) {
+    grow(positions);
+    return sin.narrow(0, 0, positions);
+  }
+
   private void grow(long positions) {
     if (positions <= cos.size(0)) {
       return;

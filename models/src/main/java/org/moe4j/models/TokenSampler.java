@@ -38,7 +38,8 @@ final class TokenSampler {
     int best = -1;
     for (int i = 0; i < logits.length; i++) {
       if (Float.isNaN(logits[i])) {
-        throw new MoeException("the logits of the next token are not numbers; is the model damaged?");
+        throw new MoeException(
+            "the logits of the next token are not numbers; is the model damaged?");
       }
       if (best < 0 || logits[i] > logits[best]) {
         best = i;

@@ -40,6 +40,7 @@ class DecoderTest {
         Tiny.olmoe(),
         Tiny.mixtral(),
         Tiny.own(),
+        Tiny.noisy(),
         Tiny.dense(),
         Tiny.mixtral().withNorm(NormKind.LAYER, 1e-5));
   }

@@ -9,6 +9,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -47,7 +49,7 @@ class HfCheckpointHostileTest {
       value = {
         "\"model_type\": \"mixtral\"|\"model_type\": \"llama\"|model_type llama|olmoe, mixtral",
         "\"hidden_size\": 32|\"hidden_size\": \"big\"|hidden_size big|whole number",
-        "\"hidden_size\": 32|\"hidden_size\": 30|30|rope_theta",
+        "\"hidden_size\": 32|\"hidden_size\": 30|divide hidden_size 30",
         "\"hidden_size\": 32|\"hidden_size\": 0|hidden_size 0",
         "\"hidden_size\": 32,||hidden_size is missing",
         "\"num_attention_heads\": 4|\"num_attention_heads\": 5|num_attention_heads 5|divide",
@@ -59,7 +61,7 @@ class HfCheckpointHostileTest {
         "\"sliding_window\": null|\"sliding_window\": 16|sliding_window 16",
         "\"vocab_size\": 61|\"vocab_size\": 60|embed_tokens.weight|[61, 32]|[60, 32]",
         "\"intermediate_size\": 24|\"intermediate_size\": 25|[24, 32]|[25, 32]",
-        "\"num_local_experts\": 4|\"num_local_experts\": 5|8 tensors missing|experts.4.w1.weight",
+        "\"num_local_experts\": 4|\"num_local_experts\": 5|6 tensors missing|experts.4.w1.weight",
         "\"num_local_experts\": 4|\"num_local_experts\": 3|6 tensors unexpected|experts.3.w",
         "\"num_hidden_layers\": 2|\"num_hidden_layers\": 3|missing: model.layers.2.|...",
         "\"num_hidden_layers\": 2|\"num_hidden_layers\": 2000000000|num_hidden_layers 2000000000",
@@ -74,11 +76,10 @@ class HfCheckpointHostileTest {
     String json = Files.readString(config);
     assertThat(json).contains(old);
     Files.writeString(config, json.replace(old, changed == null ? "" : changed));
-    // hidden_size 30 gives an odd head width of 7: the message names the head, not rope.
-    refused(words.replace("30|rope_theta", "head").split("\\|"));
+    refused(words.split("\\|"));
   }
 
-  private void rewrite(java.util.function.UnaryOperator<List<Item>> change) {
+  private void rewrite(UnaryOperator<List<Item>> change) {
     Path file = dir.resolve("model.safetensors");
     try (Scope scope = Scope.open()) {
       List<Item> items = new ArrayList<>();
@@ -92,7 +93,11 @@ class HfCheckpointHostileTest {
   @Test
   void missingUnexpectedAndIntegerTensors() throws Exception {
     copy("hf/mixtral");
-    rewrite(items -> items.stream().filter(i -> !i.stored().name().equals("lm_head.weight")).toList());
+    rewrite(
+        items -> {
+          items.removeIf(i -> i.stored().name().equals("lm_head.weight"));
+          return items;
+        });
     refused("1 tensor missing: lm_head.weight");
     rewrite(
         items -> {
@@ -143,7 +148,7 @@ class HfCheckpointHostileTest {
     Path config = dir.resolve("config.json");
     String json = Files.readString(config);
     assertThat(json).contains(old);
-    Files.writeString(config, json.replaceFirst(java.util.regex.Pattern.quote(old), changed));
+    Files.writeString(config, json.replaceFirst(Pattern.quote(old), changed));
     refused(words.split("\\|"));
   }
 }

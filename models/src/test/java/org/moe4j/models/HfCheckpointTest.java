@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -25,6 +26,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.moe4j.Parameter;
 import org.moe4j.TokenContext;
 import org.moe4j.tensor.DType;
+import org.moe4j.tensor.Device;
 import org.moe4j.tensor.NoGrad;
 import org.moe4j.tensor.Safetensors;
 import org.moe4j.tensor.SafetensorsWriter;
@@ -107,7 +109,7 @@ class HfCheckpointTest {
   void everyShapeComesBackAsItWas(DecoderConfig config) {
     Tensor ids = Tiny.ids(2, 9);
     double[] before;
-    Map<String, double[]> values = new java.util.HashMap<>();
+    Map<String, double[]> values = new HashMap<>();
     try (Decoder model = Tiny.model(config, 1)) {
       before = logits(model, ids);
       model.parameters().all().forEach(p -> values.put(p.name(), p.tensor().toDoubles()));
@@ -185,7 +187,7 @@ class HfCheckpointTest {
     Path folder = resource("hf/mixtral");
     try (Decoder wide = HfCheckpoint.load(folder).model();
         Decoder half =
-            HfCheckpoint.load(folder, org.moe4j.tensor.Device.CPU, DType.BF16).model()) {
+            HfCheckpoint.load(folder, Device.CPU, DType.BF16).model()) {
       assertThat(half.head().tensor().dtype()).isEqualTo(DType.BF16);
       assertThat(half.head().tensor().toDoubles()).isEqualTo(wide.head().tensor().toDoubles());
     }

@@ -3,8 +3,10 @@ package org.moe4j.models;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.moe4j.Capacity;
+import org.moe4j.Dispatch;
 import org.moe4j.ExpertForm;
 import org.moe4j.Gating;
 import org.moe4j.Grouping;
@@ -36,6 +38,9 @@ class HfLayoutTest {
     assertThat(HfLayout.choose(Tiny.mixtral()).layout()).isEqualTo(HfLayout.MIXTRAL);
     assertThat(HfLayout.choose(with(mixtral().gating(Gating.TOP_K_SOFTMAX).build())).layout())
         .isEqualTo(HfLayout.MIXTRAL);
+    MoeConfig oneExpert =
+        MoeConfig.builder(32, 24, 4, 1).router("switch", Map.of("renormalise", "before-drop")).build();
+    assertThat(HfLayout.choose(with(oneExpert)).layout()).isEqualTo(HfLayout.MIXTRAL);
     MoeConfig trained = mixtral().expertDropout(0.1).build();
     assertThat(HfLayout.choose(with(trained)).layout()).isEqualTo(HfLayout.MIXTRAL);
   }
@@ -48,8 +53,14 @@ class HfLayoutTest {
     assertThat(whyNotMixtral(mixtral().form(ExpertForm.GEGLU)))
         .containsExactly("experts are not SwiGLU without biases");
     assertThat(whyNotMixtral(mixtral().sharedWidth(8))).containsExactly("a shared expert");
-    assertThat(whyNotMixtral(mixtral().capacity(Capacity.lingvo(2, Grouping.BATCH))))
-        .containsExactly("a capacity at evaluation");
+    MoeConfig.Builder dropping =
+        mixtral().capacity(Capacity.lingvo(2, Grouping.BATCH)).dispatch(Dispatch.BUFFERS);
+    assertThat(whyNotMixtral(dropping)).containsExactly("a capacity at evaluation");
+  }
+
+  @Test
+  void routersThatAreNotLinearAreOurs() {
+    assertThat(whyNotMixtral(mixtral().router("noisy-top-k"))).containsExactly("router noisy-top-k");
   }
 
   @Test

@@ -1,10 +1,16 @@
 package org.moe4j.models;
 
 import java.util.List;
+import org.moe4j.Capacity;
 import org.moe4j.ExpertForm;
+import org.moe4j.FractionBalance;
 import org.moe4j.Gating;
+import org.moe4j.ImportanceBalance;
+import org.moe4j.InitScheme;
+import org.moe4j.LoadBalance;
 import org.moe4j.MoeConfig;
 import org.moe4j.ParameterStore;
+import org.moe4j.RouterZLoss;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.RandomSource;
@@ -41,12 +47,30 @@ final class Tiny {
             .gating(Gating.DEEPSEEK_V3.withScale(1.5))
             .form(ExpertForm.GELU.withBiases(true))
             .sharedWidth(16)
+            .balance(FractionBalance.deepSeekExpert(true), 0.5)
+            .balance(new RouterZLoss(), 0.25)
             .build();
     return decoder(
             AttentionConfig.of(32, 4).withKvHeads(1),
             FeedForwardConfig.firstDense(3, 1, FeedForwardConfig.swiglu(40), moe))
         .withNorm(NormKind.LAYER, 1e-6)
         .withTiedEmbeddings(true);
+  }
+
+  /** S01's noisy gate in every other layer, a capacity, and a balance loss on its noise. */
+  static DecoderConfig noisy() {
+    MoeConfig moe =
+        MoeConfig.builder(32, 16, 4, 2)
+            .router("noisy-top-k")
+            .form(ExpertForm.RELU)
+            .capacity(Capacity.mesh(1.25, 4))
+            .balance(new ImportanceBalance(), 0.1)
+            .balance(new LoadBalance(), 0.1)
+            .init(InitScheme.T5)
+            .build();
+    return decoder(
+        AttentionConfig.of(32, 4),
+        FeedForwardConfig.everyOther(2, FeedForwardConfig.swiglu(40), moe));
   }
 
   static DecoderConfig dense() {

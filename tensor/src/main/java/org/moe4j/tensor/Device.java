@@ -16,6 +16,7 @@ public enum Device {
 
   /** True if this process can compute on the device. */
   public boolean isAvailable() {
+    NativeRuntime.prepare();
     return this == CPU || torch.hasCUDA();
   }
 

@@ -1,5 +1,6 @@
 package org.moe4j.tensor;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ConcurrentHashMap;
 import org.bytedeco.pytorch.Dispatcher;
@@ -16,6 +17,10 @@ import org.jspecify.annotations.Nullable;
  * aten::_grouped_mm}. Arguments are given in the order of the operator's schema, all of them.
  */
 public final class NativeOp {
+  static {
+    NativeRuntime.prepare();
+  }
+
   private static final ConcurrentHashMap<String, NativeOp> CACHE = new ConcurrentHashMap<>();
 
   private final String name;
@@ -48,6 +53,22 @@ public final class NativeOp {
       handle.callBoxed(stack);
       // toTensor() points into the stack, which is freed here: take a hold of our own.
       return scope.pass(new Tensor(new org.bytedeco.pytorch.Tensor(stack.get(0).toTensor())));
+    }
+  }
+
+  /** Calls an operator that gives several tensors: all results that are tensors, in order. */
+  public List<Tensor> callAll(@Nullable Object... arguments) {
+    try (Scope scope = Scope.open()) {
+      IValueVector stack = push(arguments);
+      handle.callBoxed(stack);
+      List<Tensor> results = new ArrayList<>();
+      for (long i = 0; i < stack.size(); i++) {
+        if (stack.get(i).isTensor()) {
+          var own = new org.bytedeco.pytorch.Tensor(stack.get(i).toTensor());
+          results.add(scope.pass(new Tensor(own)));
+        }
+      }
+      return results;
     }
   }
 

@@ -4,6 +4,10 @@ import org.bytedeco.pytorch.GradMode;
 
 /** Switches gradient recording off on this thread until closed; nests. */
 public final class NoGrad implements AutoCloseable {
+  static {
+    NativeRuntime.prepare();
+  }
+
   private final boolean before = GradMode.is_enabled();
 
   private NoGrad() {

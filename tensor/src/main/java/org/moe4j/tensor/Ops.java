@@ -7,6 +7,10 @@ import org.jspecify.annotations.Nullable;
 
 /** Functions of neural networks on tensors; all of them are differentiable. */
 public final class Ops {
+  static {
+    NativeRuntime.prepare();
+  }
+
   /** The target of a row that {@link #crossEntropy} leaves out. */
   public static final long IGNORED = -100;
 

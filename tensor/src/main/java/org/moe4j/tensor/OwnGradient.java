@@ -24,6 +24,8 @@ public final class OwnGradient {
   /** The gradient a hook returned last on this thread: still read after the hook has returned. */
   private static final ThreadLocal<@Nullable Tensor> RETURNED = new ThreadLocal<>();
 
+  private static final ThreadLocal<Boolean> WANTED = ThreadLocal.withInitial(() -> false);
+
   private OwnGradient() {}
 
   /** The backward half: gradients of all inputs from the gradient of the output. */
@@ -56,6 +58,14 @@ public final class OwnGradient {
     Result apply(Tensor[] inputs);
   }
 
+  /**
+   * Inside a forward function: whether its backward function will be kept. A function that computes
+   * gradients ahead asks.
+   */
+  public static boolean wanted() {
+    return WANTED.get();
+  }
+
   /** Computes {@code forward(inputs)} and records its backward function. */
   public static Tensor apply(Forward forward, Tensor... inputs) {
     return apply(forward, false, inputs);
@@ -82,7 +92,13 @@ public final class OwnGradient {
         for (int i = 0; i < inputs.length; i++) {
           plain[i] = inputs[i].detach();
         }
-        result = forward.apply(plain);
+        boolean outer = WANTED.get();
+        WANTED.set(any);
+        try {
+          result = forward.apply(plain);
+        } finally {
+          WANTED.set(outer);
+        }
       }
       return scope.pass(any ? record(result, inputs, needed, step) : result.output());
     }
@@ -96,8 +112,7 @@ public final class OwnGradient {
       if (needed[i]) {
         Tensor branch = new Tensor(inputs[i].at.alias());
         hook(branch, new Replace(gradients, i), step);
-        Tensor nothing =
-            new Tensor(branch.at.flatten().narrow(0, 0, 0).sum()).to(result.output().dtype());
+        Tensor nothing = nothing(branch).to(result.output().dtype());
         zero = zero == null ? nothing : zero.add(nothing);
       }
     }
@@ -111,6 +126,16 @@ public final class OwnGradient {
     }
     hook(output, new Arrive(result, gradients, needed), step);
     return output;
+  }
+
+  /**
+   * A zero that depends on {@code x}. Its gradient there is a zero spread by strides, so that no
+   * memory is filled with zeros that a hook replaces anyway.
+   */
+  private static Tensor nothing(Tensor x) {
+    Tensor sum = new Tensor(x.at.sum());
+    Tensor zero = Tensor.zeros(sum.dtype(), sum.device());
+    return Tensor.where(Tensor.zeros(DType.BOOL, sum.device()), sum, zero);
   }
 
   private static void hook(Tensor tensor, VoidTensorHook hook, @Nullable Scope step) {

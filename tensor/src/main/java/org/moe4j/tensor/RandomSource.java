@@ -10,6 +10,10 @@ import org.bytedeco.pytorch.global.torch;
  * state can be saved and restored; a source is for one thread.
  */
 public final class RandomSource {
+  static {
+    NativeRuntime.prepare();
+  }
+
   private final Generator generator;
 
   /** A source that starts at {@code seed}. */

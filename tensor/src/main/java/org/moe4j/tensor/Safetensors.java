@@ -3,6 +3,7 @@ package org.moe4j.tensor;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -140,10 +141,10 @@ public final class Safetensors implements AutoCloseable {
   public void loadInto(String name, Tensor target) {
     Place p = place(name);
     StoredTensor t = p.slot().tensor();
-    if (!java.util.Arrays.equals(t.sizes(), target.shape())) {
+    if (!Arrays.equals(t.sizes(), target.shape())) {
       throw new MoeException(
           p.file().path() + ": tensor " + Names.shown(name) + " has shape " + t.shape()
-              + ", expected " + java.util.Arrays.toString(target.shape()));
+              + ", expected " + Arrays.toString(target.shape()));
     }
     if (target.dtype() == t.dtype()
         && target.device() == Device.CPU

@@ -8,6 +8,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -189,7 +190,7 @@ public final class SafetensorsWriter {
     try (Scope scope = Scope.open();
         NoGrad off = NoGrad.open()) {
       Tensor made = item.values().get();
-      if (!java.util.Arrays.equals(made.shape(), stored.sizes())) {
+      if (!Arrays.equals(made.shape(), stored.sizes())) {
         throw new IllegalStateException("values of " + stored + " have the shape of " + made);
       }
       Tensor values = made.detach().to(Device.CPU).to(stored.dtype()).contiguous();

@@ -24,6 +24,10 @@ import org.bytedeco.pytorch.global.torch;
  * fit raises a RuntimeException whose first line is libtorch's explanation.
  */
 public final class Tensor implements AutoCloseable {
+  static {
+    NativeRuntime.prepare();
+  }
+
   final org.bytedeco.pytorch.Tensor at;
 
   Tensor(org.bytedeco.pytorch.Tensor at) {
@@ -248,6 +252,11 @@ public final class Tensor implements AutoCloseable {
   /** True if gradients flow to this tensor. */
   public boolean requiresGrad() {
     return at.requires_grad();
+  }
+
+  /** True if no recorded operation made this tensor. */
+  public boolean isLeaf() {
+    return at.is_leaf();
   }
 
   /** The accumulated gradient of a leaf, if there is one yet. */
@@ -528,6 +537,11 @@ public final class Tensor implements AutoCloseable {
   /** Writes {@code a * b} into this tensor. */
   public Tensor mulInto(Tensor a, Tensor b) {
     torch.mul_out(at, a.at, b.at);
+    return this;
+  }
+
+  public Tensor expInPlace() {
+    at.exp_();
     return this;
   }
 

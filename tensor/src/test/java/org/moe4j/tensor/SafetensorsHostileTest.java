@@ -4,8 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -87,7 +89,7 @@ class SafetensorsHostileTest {
 
   @Test
   void notUtf8() throws IOException {
-    byte[] header = "{\"a?\":{}}".getBytes(java.nio.charset.StandardCharsets.ISO_8859_1);
+    byte[] header = "{\"a?\":{}}".getBytes(StandardCharsets.ISO_8859_1);
     header[3] = (byte) 0xE4;
     refused(SafetensorsFixture.file(file(), header, 0), "UTF-8");
     // An overlong form of '/', which lenient decoders accept.
@@ -114,7 +116,7 @@ class SafetensorsHostileTest {
     }
     byte[] whole = Files.readAllBytes(file());
     for (int n = 0; n < whole.length; n++) {
-      refused(Files.write(file(), java.util.Arrays.copyOf(whole, n)));
+      refused(Files.write(file(), Arrays.copyOf(whole, n)));
     }
   }
 

@@ -7,8 +7,10 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.net.URISyntaxException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -162,7 +164,7 @@ class SafetensorsTest {
     SafetensorsWriter.writeFolder(dir, numbered(4, 1), Map.of(), 32);
     List<String> before = files();
     StoredTensor bad = new StoredTensor("bad", DType.F32, List.of(4L));
-    List<SafetensorsWriter.Item> items = new java.util.ArrayList<>(numbered(4, 2));
+    List<SafetensorsWriter.Item> items = new ArrayList<>(numbered(4, 2));
     items.add(
         new SafetensorsWriter.Item(
             bad,
@@ -184,7 +186,7 @@ class SafetensorsTest {
                 AtomicFile.write(
                     file,
                     out -> {
-                      AtomicFile.writeAll(out, java.nio.ByteBuffer.allocate(100));
+                      AtomicFile.writeAll(out, ByteBuffer.allocate(100));
                       throw new IOException("No space left on device");
                     }))
         .isInstanceOf(MoeException.class)

@@ -15,15 +15,16 @@ import org.moe4j.tensor.MoeException;
 class CheckpointsTest {
   @TempDir Path folder;
 
-  private static final Consumer<Path> CONTENT =
-      path -> AtomicFile.write(path.resolve("part/file"), new byte[] {1, 2, 3});
+  private static void content(Path path) {
+    AtomicFile.write(path.resolve("part/file"), new byte[] {1, 2, 3});
+  }
 
   @Test
   void theNewestIsKeptWithOneBefore() throws IOException {
     Checkpoints checkpoints = new Checkpoints(folder, 2);
     assertThat(checkpoints.newest()).isEmpty();
     for (int step : new int[] {5, 10, 999_999, 1_000_000}) {
-      checkpoints.write(step, CONTENT);
+      checkpoints.write(step, CheckpointsTest::content);
       assertThat(checkpoints.newest()).contains(folder.resolve("step-%06d".formatted(step)));
     }
     assertThat(checkpoints.all())
@@ -36,10 +37,10 @@ class CheckpointsTest {
   @Test
   void aFailureLeavesTheOldOnes() {
     Checkpoints checkpoints = new Checkpoints(folder, 1);
-    checkpoints.write(1, CONTENT);
+    checkpoints.write(1, CheckpointsTest::content);
     Consumer<Path> full =
         path -> {
-          CONTENT.accept(path);
+          content(path);
           throw new MoeException("no space left");
         };
     assertThatThrownBy(() -> checkpoints.write(2, full)).hasMessage("no space left");
@@ -50,7 +51,7 @@ class CheckpointsTest {
   @Test
   void whatAKillLeftIsIgnoredAndCleaned() throws IOException {
     Checkpoints checkpoints = new Checkpoints(folder, 2);
-    checkpoints.write(7, CONTENT);
+    checkpoints.write(7, CheckpointsTest::content);
     for (String name : new String[] {".writing-step-000014", ".removing-step-000003"}) {
       Files.createDirectories(folder.resolve(name).resolve("trainer"));
       Files.writeString(folder.resolve(name).resolve("model.safetensors"), "half");

@@ -73,7 +73,7 @@ class TrainerTest {
         assertThat(last.balance()).containsOnlyKeys("mixtral", "z-loss");
         assertThat(last.routing()).hasSize(2);
         assertThat(Arrays.stream(last.routing().getFirst().asked()).sum())
-            .isEqualTo(last.tokens() * 2);
+            .isEqualTo((double) (last.tokens() * 2));
       }
     }
   }

@@ -19,6 +19,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.moe4j.tensor.MoeException;
 import tools.jackson.core.JacksonException;
@@ -85,14 +86,19 @@ public final class MetricsWriter implements Closeable {
   /** The objects of {@code file} in order, without a line that a kill has left incomplete. */
   public static List<JsonNode> read(Path file) {
     List<JsonNode> objects = new ArrayList<>();
+    forEach(file, objects::add);
+    return objects;
+  }
+
+  /** Hands out what {@link #read} returns one by one, for files of any length. */
+  public static void forEach(Path file, Consumer<JsonNode> action) {
     try (BufferedReader lines = reader(file)) {
       for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-        parsed(line).ifPresent(objects::add);
+        parsed(line).ifPresent(action);
       }
     } catch (IOException e) {
       throw new MoeException(file + ": metrics cannot be read (" + e.getMessage() + ")", e);
     }
-    return objects;
   }
 
   /** Rewrites {@code file} without the lines after {@code resumeStep}. */
