@@ -12,7 +12,8 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "report",
     description =
-        "Write the report of a run anew, from what is in its folder: also of one that still goes on.",
+        "Write the report of a run anew, from what is in its folder: also of one that still goes"
+            + " on.",
     footer = "  moe report runs/first")
 final class ReportCommand implements Callable<Integer> {
   @Parameters(paramLabel = "RUN", description = "The run's folder.")

@@ -122,8 +122,7 @@ final class ChartData {
     tree.put("specialisation", number(layer.specialisation()));
     tree.put("load", numbers(layer.load(), ChartData::rounded));
     tree.put(
-        "counts",
-        Stream.of(layer.counts()).map(row -> numbers(row, ChartData::rounded)).toList());
+        "counts", Stream.of(layer.counts()).map(row -> numbers(row, ChartData::rounded)).toList());
     tree.put("order", Seriation.order(layer.counts()));
     tree.put("typical", layer.typical());
     return tree;

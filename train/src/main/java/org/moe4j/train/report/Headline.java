@@ -53,7 +53,10 @@ final class Headline {
                 .append("%\"></span></span><span class=\"num\">")
                 .append(Numbers.of(value, 3))
                 .append("</span>"));
-    return html.append("</div><p class=\"how\">").append(verdict(run, bpb)).append("</p></div>").toString();
+    return html.append("</div><p class=\"how\">")
+        .append(verdict(run, bpb))
+        .append("</p></div>")
+        .toString();
   }
 
   private static String verdict(RunFolder run, double bpb) {
@@ -70,7 +73,9 @@ final class Headline {
         + " two bytes before (order 2). The model needs "
         + (saved > 0
             ? "<b>" + Numbers.of(saved, 1) + "% fewer</b> bits than order 2."
-            : "<b>" + Numbers.of(-saved, 1) + "% more</b> bits than order 2: it has not beaten it.");
+            : "<b>"
+                + Numbers.of(-saved, 1)
+                + "% more</b> bits than order 2: it has not beaten it.");
   }
 
   private static String tiles(RunFolder run) {
@@ -118,6 +123,12 @@ final class Headline {
   }
 
   private static String tile(String name, String value, String detail) {
-    return "<div><dt>" + name + "</dt><dd><b>" + value + "</b><span>" + detail + "</span></dd></div>";
+    return "<div><dt>"
+        + name
+        + "</dt><dd><b>"
+        + value
+        + "</b><span>"
+        + detail
+        + "</span></dd></div>";
   }
 }

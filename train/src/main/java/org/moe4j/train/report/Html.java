@@ -29,4 +29,43 @@ final class Html {
   static String script(String json) {
     return json.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026");
   }
+
+  /** A section with a sentence on how to read it; nothing if the body is empty. */
+  static String section(String id, String title, String how, String body) {
+    if (body.isEmpty()) {
+      return "";
+    }
+    return """
+    <section id="%s" aria-labelledby="%s-title">
+    <h2 id="%s-title">%s</h2>
+    """
+            .formatted(id, id, id, title)
+        + (how.isEmpty() ? "" : "<p class=\"how\">" + how + "</p>\n")
+        + body
+        + "\n</section>\n";
+  }
+
+  /**
+   * The place of a line chart, of a fixed height, so that nothing moves when it is drawn.
+   *
+   * @param id what the script knows it by
+   * @param description what it shows, for those who do not see it
+   * @param height tall, low or empty for the one between
+   */
+  static String chart(String id, String title, String description, String height) {
+    return """
+    <figure><figcaption>%s</figcaption><div class="chart %s">\
+    <canvas id="chart-%s" role="img" aria-label="%s"></canvas></div></figure>
+    """
+        .formatted(title, height, id, escape(title + ": " + description));
+  }
+
+  /** A region that scrolls sideways by itself, with the keyboard too. */
+  static String scrolling(String label, String content) {
+    return "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\""
+        + label
+        + "\">"
+        + content
+        + "</div>\n";
+  }
 }

@@ -40,8 +40,14 @@ final class Numbers {
         : String.format(Locale.ROOT, "%,d h %02d min", all / 3600, all % 3600 / 60);
   }
 
-  /** Three significant digits, in scientific notation where that is shorter: 0.0021, 3.2e-06. */
+  /**
+   * Three significant digits, in scientific notation where that is shorter: 0.0021, 3.2e-06; a dash
+   * for what is no number.
+   */
   static String brief(double value) {
+    if (Double.isNaN(value)) {
+      return "–";
+    }
     double size = Math.abs(value);
     if (size != 0 && (size < 1e-4 || size >= 1e7)) {
       return String.format(Locale.ROOT, "%.2e", value);

@@ -157,7 +157,6 @@ public record RoutingTable(
         counts[kept.length][e] += layer.counts()[d][e];
       }
     }
-    return new LayerRouting(
-        layer.layer(), counts, layer.load(), layer.dropped(), layer.typical());
+    return new LayerRouting(layer.layer(), counts, layer.load(), layer.dropped(), layer.typical());
   }
 }

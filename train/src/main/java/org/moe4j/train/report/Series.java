@@ -46,7 +46,8 @@ final class Series {
 
   /** The middle one of the values, or NaN. */
   double median() {
-    double[] sorted = Arrays.stream(values, 0, size).filter(v -> !Double.isNaN(v)).sorted().toArray();
+    double[] sorted =
+        Arrays.stream(values, 0, size).filter(v -> !Double.isNaN(v)).sorted().toArray();
     return sorted.length == 0 ? Double.NaN : sorted[sorted.length / 2];
   }
 

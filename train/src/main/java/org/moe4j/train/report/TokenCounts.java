@@ -26,7 +26,8 @@ final class TokenCounts {
   TokenCounts(int experts, int vocab) {
     this.experts = experts;
     this.vocab = vocab;
-    this.counts = (long) experts * vocab <= MOST_PAIRS ? new double[experts * vocab] : new double[0];
+    this.counts =
+        (long) experts * vocab <= MOST_PAIRS ? new double[experts * vocab] : new double[0];
   }
 
   void add(int expert, long token, double weight) {

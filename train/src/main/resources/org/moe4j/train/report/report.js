@@ -14,7 +14,7 @@
   const short = (n) => {
     if (n === 0) return '0';
     const size = Math.abs(n);
-    return size < 1e-4 || size >= 1e6 ? n.toExponential(1) : Number(n.toPrecision(3)).toLocaleString('en-US');
+    return size < 1e-4 || size >= 1e6 ? n.toExponential(1) : n.toLocaleString('en-US', { maximumSignificantDigits: 3 });
   };
 
   /* ---- colours ---- */
@@ -44,7 +44,8 @@
     label, data: points(p), borderColor: color, backgroundColor: color,
     borderWidth: 2, pointRadius: 0, pointHitRadius: 6, ...more,
   });
-  /* Writes the name of each line over its end, where a legend would not tell two dashes apart. */
+  /* Names each line at its end, where a legend would not tell two dashes apart: the first, which may
+     fall towards its end, below it, the level ones above. */
   const names = {
     id: 'names',
     afterDatasetsDraw: (chart) => {
@@ -53,9 +54,11 @@
       g.font = '12px system-ui, "DejaVu Sans", sans-serif';
       g.textAlign = 'right';
       chart.data.datasets.forEach((set, i) => {
-        const end = chart.getDatasetMeta(i).data.at(-1);
+        const last = set.data.findLastIndex((point) => Number.isFinite(point.y));
+        if (last < 0) return;
+        const text = `${set.label} ${set.data[last].y.toFixed(3)}`;
         g.fillStyle = set.borderColor;
-        if (end) g.fillText(`${set.label} ${set.data.at(-1).y.toFixed(3)}`, chart.chartArea.right - 4, end.y - 8);
+        g.fillText(text, chart.chartArea.right - 4, chart.getDatasetMeta(i).data[last].y + (i ? -8 : 20));
       });
       g.restore();
     },
@@ -78,7 +81,7 @@
         devicePixelRatio: Math.max(2, window.devicePixelRatio || 1),
         interaction: { mode: 'nearest', axis: 'x', intersect: false },
         scales: {
-          x: axis({ type: 'linear', bounds: 'ticks', title: { display: true, text: 'step', color: colour('soft') } }),
+          x: axis({ type: 'linear', suggestedMin: options.from, suggestedMax: options.to, bounds: 'ticks', title: { display: true, text: 'step', color: colour('soft') } }),
           y,
         },
         plugins: {
@@ -108,14 +111,21 @@
       curve('training, smoothed', data.loss_smooth, accent),
       ...(data.val_loss.x.length ? [curve('validation', data.val_loss, second, marks)] : []),
     ]);
-    const from = Math.min(...data.val_bpb.x, ...(data.loss.x.length ? [data.loss.x[0]] : []));
-    const to = Math.max(...data.val_bpb.x);
+    const steps = [...data.loss.x, ...data.val_bpb.x];
+    const [from, to] = [Math.min(...steps), Math.max(...steps)];
+    const measured = data.val_bpb.y.filter(Number.isFinite);
     const level = (y) => ({ x: [from, to], y: [y, y] });
     lines('bpb', [
       curve('this model', data.val_bpb, second, { pointRadius: 4, pointStyle: 'rectRot' }),
       ...Object.entries(data.baselines).map(([name, bpb], i) =>
         curve(name, level(bpb), colour('soft'), { borderDash: i ? [2, 3] : [8, 4], borderWidth: 1.5 })),
-    ], { named: true, max: 1.05 * Math.max(...Object.values(data.baselines), ...data.val_bpb.y) });
+    ], {
+      named: true,
+      from,
+      to,
+      min: 0.9 * Math.min(...measured),
+      max: 1.05 * Math.max(...measured, ...Object.values(data.baselines)),
+    });
     const layers = data.load.layers;
     lines('imbalance', layers.map((layer, i) =>
       curve(layer.name, layer.imbalance, layerColour(i, layers.length), { borderWidth: 1.5 })), { min: 1 });

@@ -53,7 +53,8 @@ class LoadHistoryTest {
     LoadHistory history = new LoadHistory();
     history.add(1, load("[[1,2],[3,4]]"));
     for (String other :
-        List.of("[[1,2]]", "[[1,2],[3]]", "[[1,2],[3,-4]]", "[[1,2],[3,null]]", "[1,2]", "{\"a\":1}")) {
+        List.of(
+            "[[1,2]]", "[[1,2],[3]]", "[[1,2],[3,-4]]", "[[1,2],[3,null]]", "[1,2]", "{\"a\":1}")) {
       history.add(2, load(other));
     }
     assertThat(history.refused()).isEqualTo(6);

@@ -62,7 +62,10 @@ class ReportTest {
 
   /** What is left when the scripts' and the styles' text is taken out. */
   private static String markup(String html) {
-    return SCRIPT.matcher(html).replaceAll("<script$1></script>").replaceAll("(?s)<style>.*</style>", "");
+    return SCRIPT
+        .matcher(html)
+        .replaceAll("<script$1></script>")
+        .replaceAll("(?s)<style>.*</style>", "");
   }
 
   @Test
@@ -70,7 +73,8 @@ class ReportTest {
     new SampleRun(run, 60, 3, 8).all();
     String html = report();
     assertThat(html).hasSizeLessThan(1_000_000).startsWith("<!DOCTYPE html>\n<html lang=\"en\">");
-    assertThat(Pattern.compile("<section id=\"(\\w+)\"").matcher(html).results().map(m -> m.group(1)))
+    assertThat(
+            Pattern.compile("<section id=\"(\\w+)\"").matcher(html).results().map(m -> m.group(1)))
         .containsExactly(
             "headline", "learning", "load", "domains", "optimisation", "samples", "everything");
     assertThat(html)
@@ -86,7 +90,8 @@ class ReportTest {
       assertThat(ids.add(id.group(1))).as(id.group()).isTrue();
     }
     // Every canvas is described for those who do not see it.
-    assertThat(html.split("<canvas", -1)).hasSameSizeAs(html.split("role=\"img\" aria-label=\"", -1));
+    assertThat(html.split("<canvas", -1))
+        .hasSameSizeAs(html.split("role=\"img\" aria-label=\"", -1));
     assertThat(markup(html).split("<details", -1)).hasSize(3);
   }
 
@@ -97,7 +102,8 @@ class ReportTest {
     assertThat(markup(html)).doesNotContain(" src=", "href=", "url(", "@import", "http:", "https:");
     assertThat(html).doesNotContain("sourceMappingURL");
     String policy = html.substring(html.indexOf("default-src"), html.indexOf("\">\n<meta name"));
-    assertThat(policy).startsWith("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-");
+    assertThat(policy)
+        .startsWith("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-");
     List<String> scripts = scripts(html);
     assertThat(scripts).hasSize(3);
     for (String script : scripts.subList(1, 3)) {
@@ -114,7 +120,8 @@ class ReportTest {
     sample.all();
     JsonNode data = data(report());
     List<JsonNode> lines = MetricsWriter.read(run.resolve("metrics.jsonl"));
-    for (String column : List.of("loss", "lr", "grad_norm", "tokens_per_s", "val_loss", "val_bpb")) {
+    for (String column :
+        List.of("loss", "lr", "grad_norm", "tokens_per_s", "val_loss", "val_bpb")) {
       List<JsonNode> with = lines.stream().filter(l -> l.has(column)).toList();
       assertThat(with).isNotEmpty();
       assertThat(data.at("/" + column + "/x").size()).as(column).isEqualTo(with.size());
@@ -220,7 +227,8 @@ class ReportTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"", "{", "[]", "null", "\u0000\u0001", "{\"val_bpb\":\"x\",\"samples\":7}"})
+  @ValueSource(
+      strings = {"", "{", "[]", "null", "\u0000\u0001", "{\"val_bpb\":\"x\",\"samples\":7}"})
   void aDamagedFileCostsNothingElse(String damage) throws IOException {
     for (String file : FILES) {
       new SampleRun(run, 12, 2, 4).all();

@@ -102,7 +102,8 @@ class RoutingAnalysisTest {
     assertThat(layer.load()).containsExactly(load);
     assertThat(Arrays.stream(layer.load()).sum()).isEqualTo(tokens * k);
     for (int d = 0; d < 2; d++) {
-      assertThat(Arrays.stream(layer.counts()[d]).sum()).isEqualTo((double) table.domainTokens()[d] * k);
+      assertThat(Arrays.stream(layer.counts()[d]).sum())
+          .isEqualTo((double) table.domainTokens()[d] * k);
     }
     assertThat(layer.dropped()).isZero();
   }
@@ -152,7 +153,10 @@ class RoutingAnalysisTest {
       Routing slots = new Blend.Slots(2, combine, combine, Evidence.none());
       Routing retrieval =
           new Retrieval(
-              3, Tensor.of(new long[] {0, 1, 1, 2, 2, 2}, 3, 2), Tensor.ones(3, 2), Evidence.none());
+              3,
+              Tensor.of(new long[] {0, 1, 1, 2, 2, 2}, 3, 2),
+              Tensor.ones(3, 2),
+              Evidence.none());
       Routing vast =
           new Retrieval(1 << 20, Tensor.of(new long[3], 3, 1), Tensor.ones(3, 1), Evidence.none());
       analysis.add(
@@ -184,10 +188,8 @@ class RoutingAnalysisTest {
     try (Scope scope = Scope.open()) {
       analysis.add(ids, new int[200], real(200), Map.of(0, choose(2, 1, choices)));
     }
-    List<List<LayerRouting.TypicalToken>> typical =
-        analysis.table().layers().getFirst().typical();
-    assertThat(typical.get(0).getFirst())
-        .isEqualTo(new LayerRouting.TypicalToken("t4", 40, 1));
+    List<List<LayerRouting.TypicalToken>> typical = analysis.table().layers().getFirst().typical();
+    assertThat(typical.get(0).getFirst()).isEqualTo(new LayerRouting.TypicalToken("t4", 40, 1));
     assertThat(typical.get(1).getFirst().token()).isEqualTo("t5");
     // One sighting is no evidence.
     assertThat(typical.get(0)).extracting("token").doesNotContain("t9");
@@ -199,7 +201,8 @@ class RoutingAnalysisTest {
       String domain = i % 2 == 0 ? "noun" : "verb";
       Files.createDirectories(folder.resolve(domain));
       Files.writeString(
-          folder.resolve(domain).resolve(i + ".txt"), "the " + domain + " number " + i + " of many");
+          folder.resolve(domain).resolve(i + ".txt"),
+          "the " + domain + " number " + i + " of many");
     }
     BpeTokenizer tokenizer =
         BpeTokenizer.read(Path.of("src/test/resources/org/moe4j/train/data/tokenizer.json"));

@@ -102,7 +102,8 @@ class RoutingTableTest {
     assertThat(layer(new double[][] {{3, 9}, {1, 3}}).specialisation()).isEqualTo(0, within(1e-12));
     double p = 0.75;
     double bits = 1 + p * Math.log(p) / Math.log(2) + (1 - p) * Math.log(1 - p) / Math.log(2);
-    assertThat(layer(new double[][] {{3, 1}, {1, 3}}).specialisation()).isEqualTo(bits, within(1e-12));
+    assertThat(layer(new double[][] {{3, 1}, {1, 3}}).specialisation())
+        .isEqualTo(bits, within(1e-12));
   }
 
   @Test
@@ -120,8 +121,9 @@ class RoutingTableTest {
     assertThat(order).containsExactlyInAnyOrder(0, 1, 2, 3, 4, 5);
     assertThat(Math.abs(order.indexOf(1) - order.indexOf(4))).isEqualTo(1);
     List<Integer> first = List.of(order.indexOf(0), order.indexOf(2), order.indexOf(5));
-    assertThat(first.stream().mapToInt(i -> i).max().orElseThrow()
-            - first.stream().mapToInt(i -> i).min().orElseThrow())
+    assertThat(
+            first.stream().mapToInt(i -> i).max().orElseThrow()
+                - first.stream().mapToInt(i -> i).min().orElseThrow())
         .isEqualTo(2);
     assertThat(Seriation.order(new double[0][])).isEmpty();
   }

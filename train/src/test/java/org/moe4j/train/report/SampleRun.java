@@ -19,15 +19,51 @@ import tools.jackson.databind.json.JsonMapper;
 final class SampleRun {
   static final List<String> DOMAINS =
       List.of(
-          "adj.all", "adj.pert", "adj.ppl", "adv.all", "noun.Tops", "noun.act", "noun.animal",
-          "noun.artifact", "noun.attribute", "noun.body", "noun.cognition", "noun.communication",
-          "noun.event", "noun.feeling", "noun.food", "noun.group", "noun.location", "noun.motive",
-          "noun.object", "noun.person", "noun.phenomenon", "noun.plant", "noun.possession",
-          "noun.process", "noun.quantity", "noun.relation", "noun.shape", "noun.state",
-          "noun.substance", "noun.time", "verb.body", "verb.change", "verb.cognition",
-          "verb.communication", "verb.competition", "verb.consumption", "verb.contact",
-          "verb.creation", "verb.emotion", "verb.motion", "verb.perception", "verb.possession",
-          "verb.social", "verb.stative", "verb.weather");
+          "adj.all",
+          "adj.pert",
+          "adj.ppl",
+          "adv.all",
+          "noun.Tops",
+          "noun.act",
+          "noun.animal",
+          "noun.artifact",
+          "noun.attribute",
+          "noun.body",
+          "noun.cognition",
+          "noun.communication",
+          "noun.event",
+          "noun.feeling",
+          "noun.food",
+          "noun.group",
+          "noun.location",
+          "noun.motive",
+          "noun.object",
+          "noun.person",
+          "noun.phenomenon",
+          "noun.plant",
+          "noun.possession",
+          "noun.process",
+          "noun.quantity",
+          "noun.relation",
+          "noun.shape",
+          "noun.state",
+          "noun.substance",
+          "noun.time",
+          "verb.body",
+          "verb.change",
+          "verb.cognition",
+          "verb.communication",
+          "verb.competition",
+          "verb.consumption",
+          "verb.contact",
+          "verb.creation",
+          "verb.emotion",
+          "verb.motion",
+          "verb.perception",
+          "verb.possession",
+          "verb.social",
+          "verb.stative",
+          "verb.weather");
 
   private final Path folder;
   private final int steps;
@@ -46,10 +82,11 @@ final class SampleRun {
     Files.createDirectories(folder);
     config();
     metrics(steps);
-    summary(List.of(
-        Map.of("prompt", "a large bird that", "text", " lives in the water and feeds on fish"),
-        Map.of("prompt", "to move quickly", "text", " and with force; \"run\""),
-        Map.of("prompt", "relating to the study of", "text", " the blood or the heart <i>")));
+    summary(
+        List.of(
+            Map.of("prompt", "a large bird that", "text", " lives in the water and feeds on fish"),
+            Map.of("prompt", "to move quickly", "text", " and with force; \"run\""),
+            Map.of("prompt", "relating to the study of", "text", " the blood or the heart <i>")));
     routing().write(folder.resolve("routing.json"));
   }
 
@@ -111,8 +148,7 @@ final class SampleRun {
     summary.put("params_total", 12_648_448);
     summary.put("params_active", 4_784_128);
     summary.put("samples", samples);
-    Files.writeString(
-        folder.resolve("summary.json"), new JsonMapper().writeValueAsString(summary));
+    Files.writeString(folder.resolve("summary.json"), new JsonMapper().writeValueAsString(summary));
   }
 
   RoutingTable routing() {
@@ -140,7 +176,8 @@ final class SampleRun {
       double all = Arrays.stream(wish).sum();
       long left = 2 * tokens[d];
       for (int e = 0; e < experts; e++) {
-        counts[d][e] = e == experts - 1 ? left : Math.min(left, Math.round(2 * tokens[d] * wish[e] / all));
+        counts[d][e] =
+            e == experts - 1 ? left : Math.min(left, Math.round(2 * tokens[d] * wish[e] / all));
         left -= (long) counts[d][e];
         load[e] += counts[d][e];
       }
@@ -151,7 +188,8 @@ final class SampleRun {
       int first = e;
       typical.add(
           IntStream.range(0, 6)
-              .mapToObj(i -> new TypicalToken(words.get((first + 3 * i) % 8), 90 - 7 * i, 0.5 / (i + 1)))
+              .mapToObj(
+                  i -> new TypicalToken(words.get((first + 3 * i) % 8), 90 - 7 * i, 0.5 / (i + 1)))
               .toList());
     }
     return new LayerRouting(layer, counts, load, 0, typical);
