@@ -32,6 +32,11 @@ record RunFolder(Path path) {
     return path.resolve("tensorboard");
   }
 
+  /** Which domains and tokens go to which expert. */
+  Path routing() {
+    return path.resolve("routing.json");
+  }
+
   Path summary() {
     return path.resolve("summary.json");
   }
