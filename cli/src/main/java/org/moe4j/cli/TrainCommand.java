@@ -158,6 +158,7 @@ final class TrainCommand implements Callable<Integer> {
     out.println("files       " + s.run());
     out.println(
         "  the model   " + s.model() + "  (try: moe generate " + s.run() + " --prompt ...)");
+    out.println("  the report  " + s.run().resolve("report.html"));
     out.println("  the figures " + s.run().resolve("summary.json"));
   }
 }

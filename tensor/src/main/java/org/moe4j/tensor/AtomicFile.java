@@ -9,13 +9,15 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Locale;
-import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * Replaces a file as a whole: the new content goes to a temporary file in the same folder, is
  * forced to the disk and takes the name in one step. Whatever goes wrong, the old file is intact.
  */
 public final class AtomicFile {
+  private static final AtomicLong COUNTER = new AtomicLong();
+
   private AtomicFile() {}
 
   /** Writes the content of a file. */
@@ -49,8 +51,8 @@ public final class AtomicFile {
 
   /** A name beside {@code file} that nothing else uses. */
   static Path temporary(Path file) {
-    String random = Long.toHexString(ThreadLocalRandom.current().nextLong());
-    return file.resolveSibling("." + file.getFileName() + "." + random + ".tmp");
+    String unique = ProcessHandle.current().pid() + "-" + COUNTER.incrementAndGet();
+    return file.resolveSibling("." + file.getFileName() + "." + unique + ".tmp");
   }
 
   /** Writes and forces a temporary file. */

@@ -32,6 +32,11 @@ record RunFolder(Path path) {
     return path.resolve("tensorboard");
   }
 
+  /** Which domains and tokens go to which expert. */
+  Path routing() {
+    return path.resolve("routing.json");
+  }
+
   Path summary() {
     return path.resolve("summary.json");
   }
@@ -43,10 +48,5 @@ record RunFolder(Path path) {
   /** Whether a run was begun here. */
   boolean holdsRun() {
     return Files.exists(config());
-  }
-
-  /** Who was routed where on validation text, for the report. */
-  Path routing() {
-    return path.resolve("routing.json");
   }
 }

@@ -34,9 +34,9 @@ import org.moe4j.train.config.TrainSection;
 import org.moe4j.train.config.TrainingConfig;
 import org.moe4j.train.data.ByteModel;
 import org.moe4j.train.data.Sampler;
+import org.moe4j.train.data.SamplerState;
 import org.moe4j.train.report.Report;
 import org.moe4j.train.report.RoutingAnalysis;
-import org.moe4j.train.data.SamplerState;
 
 /**
  * A training run from its configuration to the finished model, in a folder of its own:
@@ -44,7 +44,7 @@ import org.moe4j.train.data.SamplerState;
  * <pre>
  * config.toml  tokenizer.json  metrics.jsonl  tensorboard/
  * checkpoints/step-000100/     a model in Hugging Face form; trainer/ beside it to go on from
- * model/  summary.json         when the run has ended
+ * model/  summary.json  routing.json  report.html         when the run has ended
  * </pre>
  *
  * One process at a time works on it. Killed at any moment, it resumes from its newest checkpoint
@@ -53,8 +53,6 @@ import org.moe4j.train.data.SamplerState;
 public final class TrainingRun {
   private static final long REUSED_BLOCK = 1L << 30;
   private static final int SAMPLES = 3;
-
-  /** Enough tokens for shares of 45 domains; the rest of the validation text adds little. */
   private static final int ANALYSED_BATCHES = 16;
   private static final int SAMPLE_TOKENS = 48;
   private static final Sampling SAMPLING = new Sampling(0.6, 0, 0.9, 1);
@@ -346,15 +344,19 @@ public final class TrainingRun {
             lastRouting.stream().map(RoutingStats::imbalance).toList(),
             samples);
     Json.write(folder.summary(), summary::writeTo);
+    report(trainer, corpus);
+    return summary;
+  }
+
+  private void report(Trainer trainer, Corpus corpus) {
     listener.stage("writing the report");
     RoutingAnalysis.of(
-            language.model(),
+            trainer.model(),
             corpus.validation(),
             corpus.dataset().domains(),
             corpus.tokenizer(),
             ANALYSED_BATCHES)
         .write(folder.routing());
     Report.write(folder.path());
-    return summary;
   }
 }

@@ -100,6 +100,8 @@ class TrainingRunTest {
         .containsExactly("4", "5", "8", "10", "12", "15", "16", "20");
     assertThat(Json.read(run.resolve("model/moe4j.json")).node().toString())
         .contains("\"paper\":\"S34\"", "\"chooser\":\"token\"");
+    assertThat(run.resolve("report.html")).isNotEmptyFile();
+    assertThat(run.resolve("routing.json")).isNotEmptyFile();
     assertThat(new RunFolder(run).checkpoints().all()).hasSize(2);
     assertThat(TrainingRun.unfinished(folder.resolve("runs"))).isEmpty();
     try (LanguageModel model = LanguageModel.open(run, Device.CPU)) {
