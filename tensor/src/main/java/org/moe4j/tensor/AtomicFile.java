@@ -9,7 +9,6 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Locale;
-import java.util.concurrent.ThreadLocalRandom;
 
 /**
  * Replaces a file as a whole: the new content goes to a temporary file in the same folder, is
@@ -49,8 +48,8 @@ public final class AtomicFile {
 
   /** A name beside {@code file} that nothing else uses. */
   static Path temporary(Path file) {
-    String random = Long.toHexString(ThreadLocalRandom.current().nextLong());
-    return file.resolveSibling("." + file.getFileName() + "." + random + ".tmp");
+    String unique = ProcessHandle.current().pid() + "-" + System.nanoTime();
+    return file.resolveSibling("." + file.getFileName() + "." + unique + ".tmp");
   }
 
   /** Writes and forces a temporary file. */
