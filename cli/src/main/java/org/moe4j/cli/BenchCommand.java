@@ -9,7 +9,7 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "bench",
     description = "Measure speed.",
-    subcommands = BenchTrainCommand.class,
+    subcommands = {BenchTrainCommand.class, BenchLayerCommand.class},
     footer = "  moe bench train --json")
 final class BenchCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
