@@ -33,7 +33,8 @@ public enum Activation {
       case RELU -> Ops.reluBackward(dy, x);
       case GELU -> Ops.geluBackward(dy, x);
       case GELU_TANH -> {
-        // With u = a (x + b x^3): d/dx of x/2 (1 + tanh u) = (1 + tanh u)/2 + x/2 (1 - tanh^2 u) u'.
+        // With u = a (x + b x^3): d/dx of x/2 (1 + tanh u) = (1 + tanh u)/2 + x/2 (1 - tanh^2 u)
+        // u'.
         double a = Math.sqrt(2 / Math.PI);
         double b = 0.044715;
         Tensor tanh = x.add(x.pow(3).mul(b)).mul(a).tanh();

@@ -7,8 +7,8 @@ import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.Tensor;
 
 /**
- * The served token-expert pairs of a routing as R rows, sorted by expert and stably inside an expert
- * (a counting sort: deterministic, linear).
+ * The served token-expert pairs of a routing as R rows, sorted by expert and stably inside an
+ * expert (a counting sort: deterministic, linear).
  */
 final class Assignment {
   private final long[] counts; // [E] rows of each expert
@@ -163,8 +163,7 @@ final class Assignment {
   private Tensor scatterSum(Tensor outputs, long[] place) {
     Tensor fetched = outputs.indexSelect(0, index(place, outputs));
     Tensor weighted = onInput ? fetched : scaled(fetched, rowWeights(outputs));
-    Tensor zero =
-        Tensor.zeros(weighted.dtype(), outputs.device(), tokens, outputs.size(1));
+    Tensor zero = Tensor.zeros(weighted.dtype(), outputs.device(), tokens, outputs.size(1));
     return zero.indexAdd(0, index(token, outputs), weighted);
   }
 

@@ -2,7 +2,9 @@ package org.moe4j;
 
 import org.moe4j.tensor.Tensor;
 
-/** A loss that keeps experts evenly used or a router stable. Unweighted; see {@link BalanceTerm}. */
+/**
+ * A loss that keeps experts evenly used or a router stable. Unweighted; see {@link BalanceTerm}.
+ */
 public interface Balance {
   /** The name in configuration files and logs. */
   String name();

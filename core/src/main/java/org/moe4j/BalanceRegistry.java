@@ -52,9 +52,13 @@ public final class BalanceRegistry {
     Entry entry = ENTRIES.get(name);
     if (entry == null) {
       throw new MoeException(
-          "unknown balance loss \"" + name + "\"; did you mean \""
-              + Nearest.to(name, ENTRIES.keySet()) + "\"? (known: "
-              + String.join(", ", ENTRIES.keySet()) + ")");
+          "unknown balance loss \""
+              + name
+              + "\"; did you mean \""
+              + Nearest.to(name, ENTRIES.keySet())
+              + "\"? (known: "
+              + String.join(", ", ENTRIES.keySet())
+              + ")");
     }
     return entry.loss();
   }

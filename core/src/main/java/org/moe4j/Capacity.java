@@ -51,9 +51,7 @@ public record Capacity(
   /** Lingvo's code of GShard (S05): int(S factor / E) up to a multiple of 4, at least 4. */
   public static Capacity lingvo(double factor, Grouping group) {
     return of(
-        new Factor(factor, false, false, Rounding.FLOOR, false, 4, 4),
-        group,
-        DropOrder.CHOICE);
+        new Factor(factor, false, false, Rounding.FLOOR, false, 4, 4), group, DropOrder.CHOICE);
   }
 
   /** Mesh TensorFlow (S05, S06, S18): max(4, min(S, int(S factor / E))), groups of about 1,024. */
@@ -104,11 +102,7 @@ public record Capacity(
   /** fairseq (S16): 2 ceil(T / E) in training, ceil(fraction T) in evaluation. */
   public static Capacity fairseq(double evalFraction) {
     return new Capacity(
-        fairseqTraining(),
-        new Fraction(evalFraction),
-        Grouping.BATCH,
-        DropOrder.CHOICE,
-        false);
+        fairseqTraining(), new Fraction(evalFraction), Grouping.BATCH, DropOrder.CHOICE, false);
   }
 
   /** fairseq (S16) with the training formula in evaluation too. */
@@ -127,7 +121,14 @@ public record Capacity(
 
   private static final List<String> NAMES =
       List.of(
-          "none", "gshard", "lingvo", "mesh", "switch", "flaxformer", "vmoe", "fairseq",
+          "none",
+          "gshard",
+          "lingvo",
+          "mesh",
+          "switch",
+          "flaxformer",
+          "vmoe",
+          "fairseq",
           "megablocks");
 
   /**
@@ -151,8 +152,13 @@ public record Capacity(
       case "megablocks" -> megablocks(train);
       default ->
           throw new MoeException(
-              "unknown capacity policy \"" + name + "\"; did you mean \""
-                  + Nearest.to(name, NAMES) + "\"? (known: " + String.join(", ", NAMES) + ")");
+              "unknown capacity policy \""
+                  + name
+                  + "\"; did you mean \""
+                  + Nearest.to(name, NAMES)
+                  + "\"? (known: "
+                  + String.join(", ", NAMES)
+                  + ")");
     };
   }
 
@@ -186,8 +192,7 @@ public record Capacity(
     int size = Math.toIntExact(group.groupSize(context));
     long[] choices = routing.choices().toLongs();
     byte[] wanted = routing.wanted().toBytes();
-    IntPredicate counts =
-        i -> choices[i] >= 0 && (rejectedTakeSlots || wanted[i] != 0);
+    IntPredicate counts = i -> choices[i] >= 0 && (rejectedTakeSlots || wanted[i] != 0);
     byte[] kept = new byte[choices.length];
     int tokens = choices.length / k;
     int[] sequence = order == DropOrder.PRIORITY ? byPriority(routing, size) : new int[0];
@@ -200,8 +205,7 @@ public record Capacity(
         }
       }
     }
-    Tensor mask =
-        Tensor.of(kept, tokens, k).to(DType.BOOL).to(routing.choices().device());
+    Tensor mask = Tensor.of(kept, tokens, k).to(DType.BOOL).to(routing.choices().device());
     return routing.keeping(mask);
   }
 
@@ -229,8 +233,7 @@ public record Capacity(
       }
     }
     for (int start = 0; start < tokens; start += size) {
-      Arrays.sort(
-          order, start, start + size, (a, b) -> Double.compare(top[b], top[a]));
+      Arrays.sort(order, start, start + size, (a, b) -> Double.compare(top[b], top[a]));
     }
     int[] sequence = new int[tokens];
     for (int i = 0; i < tokens; i++) {

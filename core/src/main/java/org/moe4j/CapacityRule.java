@@ -89,7 +89,10 @@ public sealed interface CapacityRule {
       }
       if (multiple < 1 || minimum < 0) {
         throw new MoeException(
-            "a capacity with multiple " + multiple + " and minimum " + minimum
+            "a capacity with multiple "
+                + multiple
+                + " and minimum "
+                + minimum
                 + "; give a multiple of at least 1 and a minimum of at least 0");
       }
     }
@@ -102,8 +105,7 @@ public sealed interface CapacityRule {
     @Override
     public long slots(long tokens, int experts, int k) {
       double all = (double) tokens * (timesK ? k : 1);
-      double raw =
-          wholeShare ? factor * Math.ceil(all / experts) : all * factor / (double) experts;
+      double raw = wholeShare ? factor * Math.ceil(all / experts) : all * factor / (double) experts;
       long slots = rounding.apply(raw);
       if (atMostTokens) {
         slots = Math.min(slots, tokens);
@@ -112,7 +114,12 @@ public sealed interface CapacityRule {
       slots = Math.max(slots, minimum);
       if (slots < 1) {
         throw new MoeException(
-            "capacity factor " + factor + " leaves no slot for " + tokens + " tokens and " + experts
+            "capacity factor "
+                + factor
+                + " leaves no slot for "
+                + tokens
+                + " tokens and "
+                + experts
                 + " experts; raise the factor or give a minimum");
       }
       return slots;

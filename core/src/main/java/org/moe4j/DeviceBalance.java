@@ -5,8 +5,8 @@ import org.moe4j.tensor.Tensor;
 
 /**
  * DeepSeekMoE's device-level loss (S36): experts in D equal consecutive groups, one per device;
- * {@code sum_g f'_g P'_g} with f' the mean of E f_e / k over the group and P' the sum of P_e. It is 1
- * at even use and sees only the groups' totals.
+ * {@code sum_g f'_g P'_g} with f' the mean of E f_e / k over the group and P' the sum of P_e. It is
+ * 1 at even use and sees only the groups' totals.
  *
  * @param devices D; 1 makes the loss constant, so at least 2
  * @param group tokens of one average
@@ -34,7 +34,12 @@ public record DeviceBalance(int devices, Grouping group) implements Balance {
     int experts = routing.expertCount();
     if (experts % devices != 0) {
       throw new MoeException(
-          "balance loss \"" + name() + "\": " + experts + " experts do not divide into " + devices
+          "balance loss \""
+              + name()
+              + "\": "
+              + experts
+              + " experts do not divide into "
+              + devices
               + " devices");
     }
     if (context.tokens() == 0) {

@@ -40,7 +40,9 @@ public enum Dispatch {
       }
     }
     throw new MoeException(
-        "unknown dispatcher \"" + name + "\"; use one of "
+        "unknown dispatcher \""
+            + name
+            + "\"; use one of "
             + Arrays.stream(values()).map(Dispatch::label).collect(Collectors.joining(", ")));
   }
 }

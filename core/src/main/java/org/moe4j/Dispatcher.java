@@ -3,8 +3,9 @@ package org.moe4j;
 import org.moe4j.tensor.Tensor;
 
 /**
- * Brings tokens to experts and their outputs back. {@link #dispatch} and {@link #combine} are the two
- * verbs; the state between them is typed. For one routing all dispatchers give the same numbers.
+ * Brings tokens to experts and their outputs back. {@link #dispatch} and {@link #combine} are the
+ * two verbs; the state between them is typed. For one routing all dispatchers give the same
+ * numbers.
  *
  * @param <S> what dispatch remembers for combine
  */

@@ -15,10 +15,10 @@ import org.moe4j.tensor.Workers;
  *
  * <p>Rows are sorted by expert with a counting sort, so the order is stable and the result does not
  * depend on threads. Each expert's rows are worked off in blocks that stay in a core's cache, from
- * the gathered input to the weighted output; each token then gathers and sums its rows. What is kept
- * for the backward pass is x and the pre-activation. Scaling the activation instead of the output
- * puts the gradient of the weights on the expert-width side, so the down-projection's output is
- * neither kept nor computed again.
+ * the gathered input to the weighted output; each token then gathers and sums its rows. What is
+ * kept for the backward pass is x and the pre-activation. Scaling the activation instead of the
+ * output puts the gradient of the weights on the expert-width side, so the down-projection's output
+ * is neither kept nor computed again.
  */
 final class DroplessKernel {
   /** Rows of a block: enough for the products' speed, few enough for a core's cache. */
@@ -37,7 +37,8 @@ final class DroplessKernel {
   }
 
   /** True if the kernel computes this case; if not, the plain path does. */
-  static boolean serves(Tensor x, Routing routing, FeedForwardExperts experts, TokenContext context) {
+  static boolean serves(
+      Tensor x, Routing routing, FeedForwardExperts experts, TokenContext context) {
     boolean weightOnOutput =
         switch (routing) {
           case TokenChoice r -> r.gating().weightOn() == Gating.WeightOn.OUTPUT;
@@ -59,12 +60,10 @@ final class DroplessKernel {
    * @return [T,d] in the type of x
    */
   static Tensor apply(Tensor x, Assignment assignment, FeedForwardExperts experts) {
-    return apply(
-        x, assignment, experts.in().tensor(), experts.out().tensor(), experts.form());
+    return apply(x, assignment, experts.in().tensor(), experts.out().tensor(), experts.form());
   }
 
-  static Tensor apply(
-      Tensor x, Assignment assignment, Tensor wIn, Tensor wOut, ExpertForm form) {
+  static Tensor apply(Tensor x, Assignment assignment, Tensor wIn, Tensor wOut, ExpertForm form) {
     DroplessKernel kernel =
         new DroplessKernel(RowsByExpert.of(assignment, x.size(0)), wIn, wOut, form);
     boolean leaves = wIn.requiresGrad() || wOut.requiresGrad();
@@ -145,8 +144,7 @@ final class DroplessKernel {
     rowDot(dScaled, activation, dWeights, start);
     dScaled.mulInPlace(weight);
     dPre.narrow(1, h, h).mulInto(dScaled, nonlinear);
-    dPre.narrow(1, 0, h)
-        .copyInPlace(form.activation().gradient(dScaled.mulInPlace(up), gate));
+    dPre.narrow(1, 0, h).copyInPlace(form.activation().gradient(dScaled.mulInPlace(up), gate));
     return activation;
   }
 
@@ -164,8 +162,8 @@ final class DroplessKernel {
   }
 
   /**
-   * The rows of a dropless layer, ordered by expert: row r belongs to token {@code tokens[r]} and its
-   * weight stands at {@code slots[r]} of the flattened weights.
+   * The rows of a dropless layer, ordered by expert: row r belongs to token {@code tokens[r]} and
+   * its weight stands at {@code slots[r]} of the flattened weights.
    *
    * @param tokens [R] I64
    * @param slots [R] I64
@@ -223,9 +221,7 @@ final class DroplessKernel {
       }
       Workers.run(
           count,
-          i ->
-              body.accept(
-                  expert[i], start[i], Math.min(BLOCK, starts[expert[i] + 1] - start[i])));
+          i -> body.accept(expert[i], start[i], Math.min(BLOCK, starts[expert[i] + 1] - start[i])));
     }
 
     /** Rows of {@code x [T,d]} for the sorted rows {@code start .. start+n-1}. */
@@ -269,8 +265,7 @@ final class DroplessKernel {
      */
     void addWeightGradient(Tensor w, Tensor perToken, boolean tokensLeft, Tensor perRow) {
       boolean first = w.grad().isEmpty();
-      Tensor gradient =
-          w.grad().orElseGet(() -> Tensor.empty(w.dtype(), w.device(), w.shape()));
+      Tensor gradient = w.grad().orElseGet(() -> Tensor.empty(w.dtype(), w.device(), w.shape()));
       // An expert with more than its share of rows is cut into bands of its matrix's rows.
       int experts = starts.length - 1;
       long share = Math.max(BLOCK, tokens.numel() / (3L * Ops.threads()));
@@ -295,8 +290,7 @@ final class DroplessKernel {
             if (top >= w.size(1)) {
               return;
             }
-            Tensor target =
-                gradient.select(0, e).narrow(0, top, Math.min(height, w.size(1) - top));
+            Tensor target = gradient.select(0, e).narrow(0, top, Math.min(height, w.size(1) - top));
             if (n == 0) {
               if (first) {
                 target.fillInPlace(0);

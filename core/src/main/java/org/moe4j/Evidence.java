@@ -58,8 +58,7 @@ public final class Evidence {
 
   /** With loss terms that only this router can compute: scalars, already weighted, by name. */
   public Evidence withLosses(Map<String, Tensor> losses) {
-    return new Evidence(
-        logits, probabilities, scores, selection, membership, Map.copyOf(losses));
+    return new Evidence(logits, probabilities, scores, selection, membership, Map.copyOf(losses));
   }
 
   /** Raw logits [T,E]. */

@@ -9,8 +9,8 @@ import org.moe4j.tensor.Tensor;
 /**
  * One dense feed-forward network in the experts' layout: {@code w_in} [h or 2h, d], {@code w_out}
  * [d,h], biases where the form has them. It serves as a dense layer, as the shared expert, and as
- * the extra dense network that ST-MoE (S18) puts behind each sparse layer; the norm and the residual
- * around it are the block's.
+ * the extra dense network that ST-MoE (S18) puts behind each sparse layer; the norm and the
+ * residual around it are the block's.
  */
 public final class FeedForward {
   private final ExpertForm form;

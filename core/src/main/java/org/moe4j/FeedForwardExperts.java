@@ -10,8 +10,9 @@ import org.moe4j.tensor.Tensor;
 
 /**
  * E feed-forward experts (MLP or GLU) with stacked weights: {@code w_in} [E, h or 2h, d] (of a GLU
- * rows 0..h-1 are the gate, h..2h-1 the up projection), {@code w_out} [E,d,h], and where the form has
- * biases {@code b_in} [E, h or 2h] and {@code b_out} [E,d]. They compute in the type of their input.
+ * rows 0..h-1 are the gate, h..2h-1 the up projection), {@code w_out} [E,d,h], and where the form
+ * has biases {@code b_in} [E, h or 2h] and {@code b_out} [E,d]. They compute in the type of their
+ * input.
  */
 public final class FeedForwardExperts implements Experts {
   private final ExpertForm form;

@@ -122,8 +122,7 @@ public record FractionBalance(
     Tensor counts =
         TokenChoices.histogram(TokenChoices.counted(r, counted), experts, groups, p.dtype());
     Tensor share = counts.div(divisor);
-    Tensor mean =
-        summed.reshape(groups, size, experts).sum(1, false).div(divisor);
+    Tensor mean = summed.reshape(groups, size, experts).sum(1, false).div(divisor);
     return new Parts(perChoice ? share.div(r.k()) : share, mean);
   }
 

@@ -8,8 +8,8 @@ import org.moe4j.tensor.Tensor;
 
 /**
  * GShard's top-2 gate (S05; also S16 and ST-MoE's original S18): softmax over all experts, the best
- * one always wanted, the second by a policy. Weights are divided by the pair's sum, before drops (the
- * default) or after. Capacity, group-wise, comes afterwards.
+ * one always wanted, the second by a policy. Weights are divided by the pair's sum, before drops
+ * (the default) or after. Capacity, group-wise, comes afterwards.
  */
 public final class GShardRouter implements Router {
   /** When the second expert is wanted. */
@@ -64,8 +64,7 @@ public final class GShardRouter implements Router {
   @Override
   public TokenChoice route(Tensor x, TokenContext context) {
     DType type = x.dtype() == DType.F64 ? DType.F64 : DType.F32;
-    Tensor logits =
-        Logits.finite(Ops.linear(x.to(type), weight.tensor().to(type), null), context);
+    Tensor logits = Logits.finite(Ops.linear(x.to(type), weight.tensor().to(type), null), context);
     Tensor gates = logits.softmax(-1);
     Policy policy = context.training() ? train : eval;
     // By logits, not gates: a saturated softmax leaves ties at 0, and the two must differ.
@@ -109,12 +108,10 @@ public final class GShardRouter implements Router {
 
   /** The second expert by the Gumbel-max rule among all but the first. */
   private static Tensor sampled(Tensor logits, Tensor first, TokenContext context) {
-    Tensor u =
-        context.random().uniform(1e-20, 1, DType.F64, logits.shape()).to(logits.device());
+    Tensor u = context.random().uniform(1e-20, 1, DType.F64, logits.shape()).to(logits.device());
     Tensor noisy = logits.detach().add(u.log().neg().log().neg().to(logits.dtype()));
     Tensor closed =
-        Tensor.full(
-            Double.NEGATIVE_INFINITY, logits.dtype(), logits.device(), first.size(0), 1);
+        Tensor.full(Double.NEGATIVE_INFINITY, logits.dtype(), logits.device(), first.size(0), 1);
     Tensor second = Selection.top(noisy.scatter(1, first, closed), 1);
     return Tensor.cat(List.of(first, second), 1);
   }

@@ -4,8 +4,8 @@ import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Tensor;
 
 /**
- * How logits become choices and weights: every decision that checkpoints differ in, as data. Nothing
- * is inferred.
+ * How logits become choices and weights: every decision that checkpoints differ in, as data.
+ * Nothing is inferred.
  *
  * @param score the function from logits to scores
  * @param logitScale logits are multiplied by it first; for {@link Score#Z_SCORED} their standard
@@ -84,8 +84,7 @@ public record Gating(
   public static final Gating SOFTMAX_TOP_K = MIXTRAL.with(Renormalise.NO);
 
   /** The k best logits, softmax over them: gpt-oss, Granite, Aria (R3). */
-  public static final Gating TOP_K_SOFTMAX =
-      SOFTMAX_TOP_K.with(Order.SELECT_THEN_SCORE);
+  public static final Gating TOP_K_SOFTMAX = SOFTMAX_TOP_K.with(Order.SELECT_THEN_SCORE);
 
   /** Sigmoid, a bias for the selection, renormalised: the plain form of DeepSeek-V3 (R4). */
   public static final Gating DEEPSEEK_V3 =
@@ -98,8 +97,7 @@ public record Gating(
           .with(new Renormalise(Renormalise.When.BEFORE_DROP, Renormalise.Guard.MAX, 1e-12));
 
   /** The sigmoid of the chosen logits multiplies the expert's input: Llama 4 (R8). */
-  public static final Gating LLAMA4 =
-      TOP_K_SOFTMAX.with(Score.SIGMOID).with(WeightOn.INPUT);
+  public static final Gating LLAMA4 = TOP_K_SOFTMAX.with(Score.SIGMOID).with(WeightOn.INPUT);
 
   /** Top-1 by full softmax, weight not renormalised: Switch (R9). */
   public static final Gating SWITCH = SOFTMAX_TOP_K;

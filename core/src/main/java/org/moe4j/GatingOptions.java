@@ -41,8 +41,7 @@ final class GatingOptions {
 
   private static OptionKey word(
       String key, Map<String, Object> defaults, Class<? extends Enum<?>> type, String doc) {
-    List<String> words =
-        Arrays.stream(type.getEnumConstants()).map(GatingOptions::label).toList();
+    List<String> words = Arrays.stream(type.getEnumConstants()).map(GatingOptions::label).toList();
     return new OptionKey(key, standard(key, defaults), words, doc);
   }
 

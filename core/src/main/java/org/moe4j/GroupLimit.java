@@ -31,8 +31,7 @@ public record GroupLimit(int groups, int kept, GroupScore score, Mask mask) {
   }
 
   /** No limit. */
-  public static final GroupLimit NONE =
-      new GroupLimit(1, 1, GroupScore.MAX, Mask.MINUS_INFINITY);
+  public static final GroupLimit NONE = new GroupLimit(1, 1, GroupScore.MAX, Mask.MINUS_INFINITY);
 
   /**
    * Refuses a limit that {@code experts} and {@code k} do not fit.
@@ -50,7 +49,10 @@ public record GroupLimit(int groups, int kept, GroupScore score, Mask mask) {
     }
     if (k > kept * (experts / groups)) {
       throw new MoeException(
-          "top-k " + k + " is more than the " + kept * (experts / groups)
+          "top-k "
+              + k
+              + " is more than the "
+              + kept * (experts / groups)
               + " experts of the kept groups; keep more groups");
     }
   }
@@ -76,7 +78,6 @@ public record GroupLimit(int groups, int kept, GroupScore score, Mask mask) {
             .unsqueeze(-1)
             .expand(tokens, groups, size)
             .reshape(tokens, groups * size);
-    return plain.maskedFill(
-        open.not(), mask == Mask.ZERO ? 0 : Double.NEGATIVE_INFINITY);
+    return plain.maskedFill(open.not(), mask == Mask.ZERO ? 0 : Double.NEGATIVE_INFINITY);
   }
 }

@@ -60,7 +60,10 @@ public record Grouping(Kind kind, long size) {
       case TOKENS -> {
         if (tokens % size != 0) {
           throw new MoeException(
-              tokens + " tokens are not divisible into groups of " + size + "; change the batch or"
+              tokens
+                  + " tokens are not divisible into groups of "
+                  + size
+                  + "; change the batch or"
                   + " the group size");
         }
         yield size;

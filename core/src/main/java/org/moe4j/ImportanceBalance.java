@@ -3,8 +3,8 @@ package org.moe4j;
 import org.moe4j.tensor.Tensor;
 
 /**
- * S01's importance loss: the squared coefficient of variation of the experts' summed combine weights
- * over the batch. Variance is the population's (divided by E).
+ * S01's importance loss: the squared coefficient of variation of the experts' summed combine
+ * weights over the batch. Variance is the population's (divided by E).
  */
 public record ImportanceBalance() implements Balance {
   @Override

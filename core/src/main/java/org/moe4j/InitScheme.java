@@ -9,7 +9,9 @@ import org.moe4j.tensor.MoeException;
 public enum InitScheme {
   /** Normal of deviation 0.02 everywhere: most language models, MegaBlocks (S25). */
   NORMAL,
-  /** Experts normal of deviation 0.006, gate Kaiming-uniform: DeepSeekMoE's paper and code (S36). */
+  /**
+   * Experts normal of deviation 0.006, gate Kaiming-uniform: DeepSeekMoE's paper and code (S36).
+   */
   DEEPSEEK,
   /** Truncated normal of variance 0.1 / fan-in everywhere (S06). */
   SWITCH,

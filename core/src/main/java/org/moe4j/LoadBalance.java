@@ -4,8 +4,8 @@ import org.moe4j.tensor.Tensor;
 
 /**
  * S01's load loss: the squared coefficient of variation of the experts' expected number of tokens,
- * where a token counts for an expert with the chance of being sent there if that expert's noise alone
- * were drawn again. Without noise, or with k = E, plain counts take its place and there is no
+ * where a token counts for an expert with the chance of being sent there if that expert's noise
+ * alone were drawn again. Without noise, or with k = E, plain counts take its place and there is no
  * gradient.
  */
 public record LoadBalance() implements Balance {

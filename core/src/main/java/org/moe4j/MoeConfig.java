@@ -126,9 +126,7 @@ public record MoeConfig(
   }
 
   private long sharedParameters() {
-    return sharedWidth == 0
-        ? 0
-        : form.parameters(width, sharedWidth) + (sharedGate ? width : 0);
+    return sharedWidth == 0 ? 0 : form.parameters(width, sharedWidth) + (sharedGate ? width : 0);
   }
 
   /** The registry's entry of the router. */
@@ -282,9 +280,7 @@ public record MoeConfig(
      */
     public MoeConfig build() {
       Dispatch how =
-          dispatch != null
-              ? dispatch
-              : capacity.unlimited() ? Dispatch.DROPLESS : Dispatch.BUFFERS;
+          dispatch != null ? dispatch : capacity.unlimited() ? Dispatch.DROPLESS : Dispatch.BUFFERS;
       return new MoeConfig(
           width,
           expertWidth,

@@ -11,8 +11,8 @@ import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.Tensor;
 
 /**
- * A Mixture-of-Experts layer: tokens, router, routing, capacity, dispatcher, experts, combine. It is
- * the feed-forward part of a block alone; norm and residual are the block's.
+ * A Mixture-of-Experts layer: tokens, router, routing, capacity, dispatcher, experts, combine. It
+ * is the feed-forward part of a block alone; norm and residual are the block's.
  *
  * <p>Parameters, in the store given: {@code gate.*} of the router, {@code experts.w_in}, {@code
  * experts.w_out} (biases {@code experts.b_in}, {@code experts.b_out}), {@code shared.*}.
@@ -42,8 +42,7 @@ public final class MoeLayer {
     this.layer = layer;
     RouterEntry entry = config.routerEntry();
     this.causality = entry.causality();
-    Router made =
-        entry.maker().apply(new RouterSetup(config, entry.check(config), store, layer));
+    Router made = entry.maker().apply(new RouterSetup(config, entry.check(config), store, layer));
     this.router = config.forceBalance() ? new ForcedBalanceRouter(made) : made;
     this.experts =
         new FeedForwardExperts(
@@ -114,14 +113,18 @@ public final class MoeLayer {
    *
    * @param x [..., d] with T = B * S tokens in the context's order
    * @param context of the same T tokens
-   * @throws MoeException if shapes disagree, the input is not finite, or the router cannot serve the
-   *     phase
+   * @throws MoeException if shapes disagree, the input is not finite, or the router cannot serve
+   *     the phase
    */
   public MoeOutput forward(Tensor x, TokenContext context) {
     TokenContext here = context.atLayer(layer);
     if (here.phase() == Phase.DECODE && causality == Causality.LOOKS_AROUND) {
       throw new MoeException(
-          "layer " + layer + ": router \"" + config.router() + "\" looks at other tokens and cannot"
+          "layer "
+              + layer
+              + ": router \""
+              + config.router()
+              + "\" looks at other tokens and cannot"
               + " decode; use a per-token router or score whole sequences");
     }
     Tensor tokens = flat(x, here);
@@ -146,14 +149,24 @@ public final class MoeLayer {
   private Tensor flat(Tensor x, TokenContext context) {
     if (x.dim() < 1 || x.size(-1) != config.width()) {
       throw new MoeException(
-          "layer " + layer + ": the input is " + Arrays.toString(x.shape())
-              + ", the layer's width is " + config.width());
+          "layer "
+              + layer
+              + ": the input is "
+              + Arrays.toString(x.shape())
+              + ", the layer's width is "
+              + config.width());
     }
     long tokens = x.numel() / config.width();
     if (tokens != context.tokens()) {
       throw new MoeException(
-          "layer " + layer + ": the input has " + tokens + " tokens, its context "
-              + context.sequences() + " x " + context.length());
+          "layer "
+              + layer
+              + ": the input has "
+              + tokens
+              + " tokens, its context "
+              + context.sequences()
+              + " x "
+              + context.length());
     }
     return x.reshape(tokens, config.width());
   }

@@ -42,11 +42,13 @@ public final class NoisyTopKRouter implements Router {
     Tensor probabilities = clean.softmax(-1);
     int experts = (int) clean.size(1);
     if (!context.training()) {
-      return plan(clean, Selection.top(clean, k), context,
+      return plan(
+          clean,
+          Selection.top(clean, k),
+          context,
           Evidence.of(clean, probabilities, clean, clean.detach()));
     }
-    Tensor deviation =
-        Ops.softplus(Ops.linear(own, noise.tensor().to(type), null)).add(epsilon);
+    Tensor deviation = Ops.softplus(Ops.linear(own, noise.tensor().to(type), null)).add(epsilon);
     Tensor draw = context.random().normal(0, 1, DType.F32, clean.shape()).to(x.device());
     Tensor noisy = Logits.finite(clean.add(draw.to(type).mul(deviation)), context);
     Tensor best = Selection.top(noisy, Math.min(k + 1, experts));
@@ -57,8 +59,7 @@ public final class NoisyTopKRouter implements Router {
     return plan(noisy, best.narrow(1, 0, k), context, evidence);
   }
 
-  private TokenChoice plan(
-      Tensor scores, Tensor choices, TokenContext context, Evidence evidence) {
+  private TokenChoice plan(Tensor scores, Tensor choices, TokenContext context, Evidence evidence) {
     Gating gating = Gating.TOP_K_SOFTMAX;
     return TokenChoice.of(
             (int) scores.size(1), choices, gating.selected(scores, choices), gating, evidence)

@@ -51,8 +51,7 @@ public final class Options {
     String text = String.valueOf(value);
     try {
       return switch (key.standard()) {
-        case Boolean b when text.equals("true") || text.equals("false") ->
-            Boolean.valueOf(text);
+        case Boolean b when text.equals("true") || text.equals("false") -> Boolean.valueOf(text);
         case Double d -> Double.valueOf(text);
         case Long l -> Long.valueOf(text);
         case String s when key.values().isEmpty() || key.values().contains(text) -> text;

@@ -58,7 +58,10 @@ public final class RouterRegistry {
             "top-1 by full softmax, input jitter in training",
             Gating.SWITCH,
             0.01,
-            topK("1", "softmax then select + not renormalised", "fraction times probability",
+            topK(
+                "1",
+                "softmax then select + not renormalised",
+                "fraction times probability",
                 "drop by position"));
     add(
         new RouterEntry(
@@ -84,8 +87,14 @@ public final class RouterRegistry {
   private static void exactly(String router, int k, MoeConfig config) {
     if (config.topK() != k) {
       throw new MoeException(
-          "router \"" + router + "\" chooses exactly " + k + ", not top-k " + config.topK()
-              + "; set top-k to " + k);
+          "router \""
+              + router
+              + "\" chooses exactly "
+              + k
+              + ", not top-k "
+              + config.topK()
+              + "; set top-k to "
+              + k);
     }
   }
 
@@ -130,8 +139,7 @@ public final class RouterRegistry {
                 s.layer()),
         c -> {
           Options options = c.routerEntry().check(c);
-          int vectors =
-              (options.flag("bias") ? 1 : 0) + (options.flag("selection-bias") ? 1 : 0);
+          int vectors = (options.flag("bias") ? 1 : 0) + (options.flag("selection-bias") ? 1 : 0);
           return (long) c.experts() * (c.width() + vectors);
         });
   }
@@ -143,12 +151,14 @@ public final class RouterRegistry {
         "S05",
         "top-2 by full softmax, the second expert by a policy; capacity by group",
         Causality.PER_TOKEN,
-        topK("2", "softmax then select + renormalised", "fraction times probability",
+        topK(
+            "2",
+            "softmax then select + renormalised",
+            "fraction times probability",
             "drop by position"),
         List.of(
             OptionKey.word("second-expert", "random", policies, "in training: " + POLICIES),
-            OptionKey.word(
-                "second-expert-eval", "all", policies, "in evaluation: " + POLICIES),
+            OptionKey.word("second-expert-eval", "all", policies, "in evaluation: " + POLICIES),
             OptionKey.number("threshold", 0.5, "of random (0.5: probability 2 g2) and threshold"),
             OptionKey.word(
                 "renormalise",
@@ -190,8 +200,13 @@ public final class RouterRegistry {
     RouterEntry entry = ENTRIES.get(name);
     if (entry == null) {
       throw new MoeException(
-          "unknown router \"" + name + "\"; did you mean \"" + Nearest.to(name, ENTRIES.keySet())
-              + "\"? (known: " + String.join(", ", ENTRIES.keySet()) + ")");
+          "unknown router \""
+              + name
+              + "\"; did you mean \""
+              + Nearest.to(name, ENTRIES.keySet())
+              + "\"? (known: "
+              + String.join(", ", ENTRIES.keySet())
+              + ")");
     }
     return entry;
   }

@@ -48,8 +48,15 @@ public final class RoutingRecord {
       Call call = next(context.layer());
       if (call.choices.length != plan.choices().numel() || call.k != plan.k()) {
         throw new MoeException(
-            "layer " + context.layer() + ": the record holds " + call.choices.length / call.k
-                + " tokens with " + call.k + " choices, the run has " + plan.tokens() + " with "
+            "layer "
+                + context.layer()
+                + ": the record holds "
+                + call.choices.length / call.k
+                + " tokens with "
+                + call.k
+                + " choices, the run has "
+                + plan.tokens()
+                + " with "
                 + plan.k());
       }
       Device device = plan.choices().device();

@@ -38,10 +38,7 @@ public final class RoutingStats {
     try (NoGrad off = NoGrad.open();
         Scope scope = Scope.open()) {
       long tokens =
-          context
-              .padding()
-              .map(p -> (long) p.to(DType.I64).sum().item())
-              .orElse(context.tokens());
+          context.padding().map(p -> (long) p.to(DType.I64).sum().item()).orElse(context.tokens());
       int experts = routing.expertCount();
       double[] asked = new double[experts];
       double[] served = new double[experts];

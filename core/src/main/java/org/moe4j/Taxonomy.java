@@ -47,35 +47,70 @@ public record Taxonomy(
     w.put("unit", List.of("token", "sequence", "task", "domain", "patch", "modality"));
     w.put(
         "learning",
-        List.of("gate gradient", "reinforcement", "straight-through", "sampled", "none",
-            "matching"));
+        List.of(
+            "gate gradient", "reinforcement", "straight-through", "sampled", "none", "matching"));
     w.put("choices", List.of("1", "2", "n", "variable"));
     w.put(
         "gate",
-        List.of("softmax then select", "select then softmax", "sigmoid", "fixed", "dense",
-            "renormalised", "not renormalised"));
+        List.of(
+            "softmax then select",
+            "select then softmax",
+            "sigmoid",
+            "fixed",
+            "dense",
+            "renormalised",
+            "not renormalised"));
     w.put(
         "balance",
-        List.of("importance and load", "fraction times probability", "z-loss",
-            "mutual information", "assignment", "sinkhorn", "by construction", "by data",
-            "bias controller", "entropy", "none"));
+        List.of(
+            "importance and load",
+            "fraction times probability",
+            "z-loss",
+            "mutual information",
+            "assignment",
+            "sinkhorn",
+            "by construction",
+            "by data",
+            "bias controller",
+            "entropy",
+            "none"));
     w.put(
         "overflow",
-        List.of("drop by position", "drop by priority", "next choice", "random re-route",
-            "dropless", "pad"));
+        List.of(
+            "drop by position",
+            "drop by priority",
+            "next choice",
+            "random re-route",
+            "dropless",
+            "pad"));
     w.put(
         "placement",
-        List.of("feed-forward", "attention", "embedding", "whole model", "every layer",
-            "every other", "every fourth", "last n", "first n", "shared expert beside",
+        List.of(
+            "feed-forward",
+            "attention",
+            "embedding",
+            "whole model",
+            "every layer",
+            "every other",
+            "every fourth",
+            "last n",
+            "first n",
+            "shared expert beside",
             "dense network beside"));
     w.put("experts", List.of("few large", "many small", "nested", "heterogeneous"));
     w.put(
         "systems",
-        List.of("all-to-all", "model parallel", "pipeline", "offload", "capacity buffers",
-            "block-sparse", "grouped", "gather", "one-hot"));
-    w.put(
-        "use",
-        List.of("pre-train", "upcycle", "distil", "fine-tune", "merge", "prune", "serve"));
+        List.of(
+            "all-to-all",
+            "model parallel",
+            "pipeline",
+            "offload",
+            "capacity buffers",
+            "block-sparse",
+            "grouped",
+            "gather",
+            "one-hot"));
+    w.put("use", List.of("pre-train", "upcycle", "distil", "fine-tune", "merge", "prune", "serve"));
     return Collections.unmodifiableMap(w);
   }
 
@@ -99,8 +134,13 @@ public record Taxonomy(
     for (String word : value.split(" \\+ ", -1)) {
       if (!known.contains(word)) {
         throw new MoeException(
-            "taxonomy: " + dimension + " has no value \"" + word + "\"; did you mean \""
-                + Nearest.to(word, known) + "\"?");
+            "taxonomy: "
+                + dimension
+                + " has no value \""
+                + word
+                + "\"; did you mean \""
+                + Nearest.to(word, known)
+                + "\"?");
       }
     }
   }
@@ -109,8 +149,9 @@ public record Taxonomy(
   public Map<String, String> values() {
     Map<String, String> v = new LinkedHashMap<>();
     List<String> all =
-        List.of(chooser, signal, unit, learning, choices, gate, balance, overflow, placement,
-            experts, systems, use);
+        List.of(
+            chooser, signal, unit, learning, choices, gate, balance, overflow, placement, experts,
+            systems, use);
     int i = 0;
     for (String dimension : WORDS.keySet()) {
       v.put(dimension, all.get(i++));

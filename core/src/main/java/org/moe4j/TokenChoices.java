@@ -16,8 +16,11 @@ final class TokenChoices {
       return choice;
     }
     throw new MoeException(
-        "balance loss \"" + loss + "\" needs a router whose tokens choose experts, not a "
-            + routing.getClass().getSimpleName() + " routing; set its coefficient to 0");
+        "balance loss \""
+            + loss
+            + "\" needs a router whose tokens choose experts, not a "
+            + routing.getClass().getSimpleName()
+            + " routing; set its coefficient to 0");
   }
 
   /** Evidence a loss cannot do without. */
@@ -25,7 +28,10 @@ final class TokenChoices {
     return evidence.orElseThrow(
         () ->
             new MoeException(
-                "balance loss \"" + loss + "\" needs " + what
+                "balance loss \""
+                    + loss
+                    + "\" needs "
+                    + what
                     + ", which this router does not have; set its coefficient to 0"));
   }
 

@@ -44,14 +44,14 @@ public final class Validity {
     losses(config, router, warnings);
     if (config.init() == InitScheme.SHAZEER && !config.router().equals("noisy-top-k")) {
       warnings.add(
-          "init \"shazeer\" starts the gate at zero, and router \"" + config.router()
+          "init \"shazeer\" starts the gate at zero, and router \""
+              + config.router()
               + "\" has no noise: every token goes to the first experts until gradients differ");
     }
     return warnings;
   }
 
-  private static void causality(
-      RouterEntry router, Use use, boolean force, List<String> warnings) {
+  private static void causality(RouterEntry router, Use use, boolean force, List<String> warnings) {
     if (router.causality() != Causality.LOOKS_AROUND || use == Use.ENCODER) {
       return;
     }
@@ -80,7 +80,8 @@ public final class Validity {
           "a capacity factor in decoding makes results depend on the batch; prefer no capacity");
     } else if (order == DropOrder.CHOICE && config.topK() > 1) {
       warnings.add(
-          "drop order \"choice\" with top-k " + config.topK()
+          "drop order \"choice\" with top-k "
+              + config.topK()
               + " in causal training: a later token's first choice can evict an earlier token's"
               + " second");
     } else {
@@ -97,12 +98,16 @@ public final class Validity {
           term.loss() instanceof FractionBalance || term.loss() instanceof DeviceBalance;
       if (fraction && !tokensChoose && term.coefficient() > 0) {
         throw new MoeException(
-            "balance loss \"" + loss + "\" and router \"" + router.name()
+            "balance loss \""
+                + loss
+                + "\" and router \""
+                + router.name()
                 + "\" exclude each other: its tokens do not choose; set the coefficient to 0");
       }
       if (term.loss() instanceof LoadBalance && !config.router().equals("noisy-top-k")) {
         warnings.add(
-            "balance loss \"load\" has no gradient with router \"" + router.name()
+            "balance loss \"load\" has no gradient with router \""
+                + router.name()
                 + "\", which draws no noise");
       }
     }

@@ -1,4 +1,7 @@
-/** The Mixture-of-Experts vocabulary: routers, routing, capacity, dispatch, experts, balance and the layer that composes them. */
+/**
+ * The Mixture-of-Experts vocabulary: routers, routing, capacity, dispatch, experts, balance and the
+ * layer that composes them.
+ */
 @NullMarked
 package org.moe4j;
 

@@ -34,11 +34,7 @@ class BalanceTest extends InScope {
     Tensor p = logits.softmax(-1);
     Tensor choices = Selection.top(p, K);
     return TokenChoice.of(
-            E,
-            choices,
-            p.gather(1, choices),
-            Gating.MIXTRAL,
-            Evidence.of(logits, p, p, p.detach()))
+            E, choices, p.gather(1, choices), Gating.MIXTRAL, Evidence.of(logits, p, p, p.detach()))
         .onlyReal(context);
   }
 
@@ -59,8 +55,7 @@ class BalanceTest extends InScope {
         new RouterZLoss());
   }
 
-  private static double expected(
-      Balance loss, double[][] logits, boolean[] real) {
+  private static double expected(Balance loss, double[][] logits, boolean[] real) {
     return switch (loss) {
       case FractionBalance f -> fraction(f, logits, real);
       case DeviceBalance d -> device(d, logits, real);
@@ -120,12 +115,10 @@ class BalanceTest extends InScope {
           mass[e] += summed ? p[e] : 0;
         }
       }
-      double divisor =
-          f.padding() == FractionBalance.Padding.EXCLUDED ? Math.max(n, 1) : size;
+      double divisor = f.padding() == FractionBalance.Padding.EXCLUDED ? Math.max(n, 1) : size;
       for (int e = 0; e < E; e++) {
         double product = count[e] / divisor / (f.perChoice() ? K : 1) * mass[e] / divisor;
-        total +=
-            f.scaling() == FractionBalance.Scaling.TIMES_EXPERTS ? E * product : product / E;
+        total += f.scaling() == FractionBalance.Scaling.TIMES_EXPERTS ? E * product : product / E;
       }
     }
     return total * size / T;
@@ -244,8 +237,7 @@ class BalanceTest extends InScope {
         .isCloseTo(1.0 / (E * E), within(1e-3));
     assertThat(at(FractionBalance.mixtral(Grouping.BATCH), even)).isCloseTo(K, within(1e-3));
     assertThat(at(FractionBalance.megablocks(), even)).isCloseTo(1, within(1e-3));
-    assertThat(at(FractionBalance.megablocks(), collapsed))
-        .isCloseTo((double) E / K, within(1e-9));
+    assertThat(at(FractionBalance.megablocks(), collapsed)).isCloseTo((double) E / K, within(1e-9));
     assertThat(at(new DeviceBalance(2, Grouping.BATCH), even)).isCloseTo(1, within(1e-3));
     assertThat(at(new ImportanceBalance(), even)).isCloseTo(0, within(1e-6));
   }
@@ -310,8 +302,7 @@ class BalanceTest extends InScope {
     TokenContext both = TokenContext.eval(2 * B, S);
     assertThat(
             loss.pooled(
-                    List.of(
-                        loss.parts(route(a, plain), plain), loss.parts(route(b, plain), plain)))
+                    List.of(loss.parts(route(a, plain), plain), loss.parts(route(b, plain), plain)))
                 .item())
         .isCloseTo(
             loss.loss(route(Tensor.cat(List.of(a, b), 0), both), both).item(), within(1e-12));

@@ -49,7 +49,8 @@ class CapacityTest extends InScope {
             case TOKEN -> byToken.thenComparing(byRank);
             case CHOICE -> byRank.thenComparing(byToken);
             case PRIORITY ->
-                byRank.thenComparing(Comparator.comparingDouble(Wish::priority).reversed())
+                byRank
+                    .thenComparing(Comparator.comparingDouble(Wish::priority).reversed())
                     .thenComparing(byToken);
           });
       for (int e = 0; e < experts; e++) {
@@ -285,8 +286,7 @@ class CapacityTest extends InScope {
   void impossibleCapacitiesAreRefusedInOneLine() {
     TokenChoice r = random(10, 4, 1, false);
     assertThatThrownBy(
-            () ->
-                Capacity.switchPaper(1, Grouping.tokens(4)).apply(r, TokenContext.eval(1, 10)))
+            () -> Capacity.switchPaper(1, Grouping.tokens(4)).apply(r, TokenContext.eval(1, 10)))
         .isInstanceOf(MoeException.class)
         .hasMessageContaining("10 tokens are not divisible into groups of 4");
     assertThatThrownBy(

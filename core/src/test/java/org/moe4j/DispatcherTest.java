@@ -49,8 +49,7 @@ class DispatcherTest extends InScope {
       }
     }
     Tensor weights = random.uniform(0.1, 1, DType.F32, tokens, k).requiresGrad(true);
-    return TokenChoice.of(
-            experts, Tensor.of(choices, tokens, k), weights, gating, Evidence.none())
+    return TokenChoice.of(experts, Tensor.of(choices, tokens, k), weights, gating, Evidence.none())
         .keeping(Tensor.of(kept, tokens, k).to(DType.BOOL));
   }
 
@@ -168,8 +167,7 @@ class DispatcherTest extends InScope {
             Evidence.none());
     run(how, x, r, experts).square().sum().backward();
     for (int e = 0; e < 4; e++) {
-      double size =
-          experts.in().tensor().grad().orElseThrow().select(0, e).abs().sum().item();
+      double size = experts.in().tensor().grad().orElseThrow().select(0, e).abs().sum().item();
       if (e == 2) {
         assertThat(size).isPositive();
       } else {
@@ -220,8 +218,7 @@ class DispatcherTest extends InScope {
     Tensor x = normal(4, D);
     Tensor weights = normal(4, 3).softmax(-1);
     Tensor all = Tensor.of(new long[] {0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2}, 4, 3);
-    TokenChoice chosen =
-        TokenChoice.of(3, all, weights, Gating.SOFTMAX_TOP_K, Evidence.none());
+    TokenChoice chosen = TokenChoice.of(3, all, weights, Gating.SOFTMAX_TOP_K, Evidence.none());
     same(
         run(Dispatch.ONE_HOT, x, new Blend.Dense(weights, Evidence.none()), experts),
         run(Dispatch.DROPLESS, x, chosen, experts),
@@ -281,11 +278,7 @@ class DispatcherTest extends InScope {
     FeedForwardExperts experts = experts(ExpertForm.SWIGLU, 3, new ParameterStore(1));
     TokenChoice outside =
         TokenChoice.of(
-            3,
-            Tensor.of(new long[] {3}, 1, 1),
-            Tensor.ones(1, 1),
-            Gating.FIXED,
-            Evidence.none());
+            3, Tensor.of(new long[] {3}, 1, 1), Tensor.ones(1, 1), Gating.FIXED, Evidence.none());
     assertThatThrownBy(() -> run(Dispatch.DROPLESS, random.normal(1, D), outside, experts))
         .isInstanceOf(MoeException.class)
         .hasMessage("the routing names expert 3 of 3");

@@ -118,8 +118,7 @@ class GShardRouterTest extends InScope {
                       .route(logits, context);
               same(
                   matrix(dense(capacity.apply(plan, context))),
-                  matrix(
-                      sequential(rows(logits), u, size, slots, threshold, before, burn)),
+                  matrix(sequential(rows(logits), u, size, slots, threshold, before, burn)),
                   1e-12);
             }
           }
@@ -152,8 +151,7 @@ class GShardRouterTest extends InScope {
         gate(2, GShardRouter.Policy.RANDOM, 0.5, BEFORE)
             .route(z.contiguous(), TokenContext.train(1, draws, new RandomSource(3)));
     double accepted = r.wanted().to(DType.F64).narrow(1, 1, 1).mean().item();
-    assertThat(accepted)
-        .isCloseTo(0.6, within(3 * Math.sqrt(0.6 * 0.4 / draws)));
+    assertThat(accepted).isCloseTo(0.6, within(3 * Math.sqrt(0.6 * 0.4 / draws)));
   }
 
   @Test
@@ -200,8 +198,7 @@ class GShardRouterTest extends InScope {
   @Test
   void aSaturatedGateStillHasTwoDifferentExperts() {
     Tensor z = Tensor.of(new double[] {800, -800, -801, -802}, 1, 4);
-    TokenChoice r =
-        gate(4, GShardRouter.Policy.ALL, 0.5, BEFORE).route(z, TokenContext.eval(1, 1));
+    TokenChoice r = gate(4, GShardRouter.Policy.ALL, 0.5, BEFORE).route(z, TokenContext.eval(1, 1));
     assertThat(r.experts().toLongs()).containsExactly(0, 1);
     assertThat(r.weights().toDoubles()).containsExactly(new double[] {1, 0}, within(1e-8));
   }

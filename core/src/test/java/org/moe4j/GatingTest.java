@@ -30,9 +30,7 @@ class GatingTest extends InScope {
         Gating.deepSeekV2(4, 2, 16),
         Gating.deepSeekV3(4, 2, 2.5),
         Gating.deepSeekV3(2, 1, 1)
-            .with(
-                new GroupLimit(
-                    2, 1, GroupLimit.GroupScore.TOP2_SUM, GroupLimit.Mask.ZERO)),
+            .with(new GroupLimit(2, 1, GroupLimit.GroupScore.TOP2_SUM, GroupLimit.Mask.ZERO)),
         Gating.MIXTRAL.with(Gating.Score.Z_SCORED).withLogitScale(1.5),
         Gating.MIXTRAL.with(Gating.Score.RAW).with(Renormalise.NO),
         Gating.MIXTRAL.with(Renormalise.afterDrop(1e-7)));
@@ -41,8 +39,7 @@ class GatingTest extends InScope {
   /** The router with W = identity, so that logits are the inputs. */
   private static LinearRouter identity(Gating gating, int k, double[] bias) {
     ParameterStore store = wide(1);
-    LinearRouter router =
-        new LinearRouter(gating, E, E, k, false, 0, Init.zeros(), store, 0);
+    LinearRouter router = new LinearRouter(gating, E, E, k, false, 0, Init.zeros(), store, 0);
     double[][] eye = new double[E][E];
     for (int e = 0; e < E; e++) {
       eye[e][e] = 1;
@@ -104,15 +101,13 @@ class GatingTest extends InScope {
       double[] group = Arrays.copyOfRange(selection, g * size, (g + 1) * size);
       Arrays.sort(group);
       rating[g] =
-          group[size - 1]
-              + (limit.score() == GroupLimit.GroupScore.TOP2_SUM ? group[size - 2] : 0);
+          group[size - 1] + (limit.score() == GroupLimit.GroupScore.TOP2_SUM ? group[size - 2] : 0);
     }
     int[] kept = Loops.top(rating, limit.kept());
     for (int e = 0; e < E; e++) {
       int group = e / size;
       if (Arrays.stream(kept).noneMatch(g -> g == group)) {
-        selection[e] =
-            limit.mask() == GroupLimit.Mask.ZERO ? 0 : Double.NEGATIVE_INFINITY;
+        selection[e] = limit.mask() == GroupLimit.Mask.ZERO ? 0 : Double.NEGATIVE_INFINITY;
       }
     }
   }

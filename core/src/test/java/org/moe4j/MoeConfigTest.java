@@ -107,8 +107,7 @@ class MoeConfigTest {
     // layer beside 27 of these.
     MoeConfig deepSeek = MoeConfig.builder(2048, 1408, 64, 6).sharedExperts(2).build();
     long attention = 4L * 2048 * 2048;
-    long rest =
-        28 * (attention + 2 * 2048) + 3L * 2048 * 10944 + 2L * 102400 * 2048 + 2048;
+    long rest = 28 * (attention + 2 * 2048) + 3L * 2048 * 10944 + 2L * 102400 * 2048 + 2048;
     assertThat(27 * deepSeek.parameters() + rest).isEqualTo(16_375_728_128L);
     // ST-MoE-32B (S18): 12 sparse layers of 64 GEGLU experts 5120 x 20480.
     MoeConfig stMoe = MoeConfig.builder(5120, 20480, 64, 2).form(ExpertForm.GEGLU).build();
@@ -117,8 +116,7 @@ class MoeConfigTest {
 
   @Test
   void theValidityTableSpeaks() {
-    Capacity priority =
-        Capacity.vmoe(1.05, 1.05, Grouping.BATCH, DropOrder.PRIORITY);
+    Capacity priority = Capacity.vmoe(1.05, 1.05, Grouping.BATCH, DropOrder.PRIORITY);
     MoeConfig bpr = some().capacity(priority).build();
     refused(
         () -> Validity.check(bpr, Validity.Use.CAUSAL_TRAINING, false),
@@ -158,8 +156,18 @@ class MoeConfigTest {
     refused(
         () ->
             new Taxonomy(
-                "tokens", "linear", "token", "none", "1", "fixed", "none", "pad", "embedding",
-                "nested", "gather", "serve"),
+                "tokens",
+                "linear",
+                "token",
+                "none",
+                "1",
+                "fixed",
+                "none",
+                "pad",
+                "embedding",
+                "nested",
+                "gather",
+                "serve"),
         "chooser has no value \"tokens\"; did you mean \"token\"?");
     Taxonomy t = RouterRegistry.named("gshard-top-2").taxonomy();
     assertThat(t.values())

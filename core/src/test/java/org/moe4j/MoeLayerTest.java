@@ -110,8 +110,7 @@ class MoeLayerTest extends InScope {
         .isCloseTo(
             0.001 * new RouterZLoss().loss(out.routing(), out.context()).item(), within(1e-15));
     assertThat(out.balance().item())
-        .isCloseTo(
-            out.losses().values().stream().mapToDouble(Tensor::item).sum(), within(1e-15));
+        .isCloseTo(out.losses().values().stream().mapToDouble(Tensor::item).sum(), within(1e-15));
     assertThat(layer.forward(x, TokenContext.eval(3, 4)).balance().item()).isZero();
   }
 
@@ -137,8 +136,7 @@ class MoeLayerTest extends InScope {
     Tensor order = Tensor.of(new long[] {2, 0, 3, 1});
     store
         .all()
-        .forEach(
-            p -> p.tensor().detach().copyInPlace(p.tensor().detach().indexSelect(0, order)));
+        .forEach(p -> p.tensor().detach().copyInPlace(p.tensor().detach().indexSelect(0, order)));
     same(layer.forward(x, context).output(), before, 1e-12);
   }
 
@@ -171,8 +169,7 @@ class MoeLayerTest extends InScope {
   @Test
   void theInputIsNotTouchedByJitterAndTheGateNotByAForwardPass() {
     ParameterStore store = new ParameterStore(1);
-    MoeLayer layer =
-        new MoeLayer(MoeConfig.builder(D, 5, 4, 1).router("switch").build(), store);
+    MoeLayer layer = new MoeLayer(MoeConfig.builder(D, 5, 4, 1).router("switch").build(), store);
     Tensor x = random.normal(7, D);
     float[] input = x.toFloats();
     float[] gate = store.named("gate.weight").tensor().toFloats();
@@ -196,8 +193,7 @@ class MoeLayerTest extends InScope {
     double[][] y = rows(layer.forward(x, TokenContext.eval(1, 7)).output());
     for (int t = 0; t < 7; t++) {
       double[] p =
-          Loops.softmax(
-              Loops.matvec(rows(store.named("gate.weight").tensor()), rows(x)[t]));
+          Loops.softmax(Loops.matvec(rows(store.named("gate.weight").tensor()), rows(x)[t]));
       int e = Loops.top(p, 1)[0];
       double[] out =
           Loops.expert(
@@ -219,13 +215,11 @@ class MoeLayerTest extends InScope {
         new MoeLayer(
             MoeConfig.builder(D, 5, 2, 1)
                 .router("switch")
-                .capacity(
-                    Capacity.of(new CapacityRule.Fixed(1), Grouping.BATCH, DropOrder.TOKEN))
+                .capacity(Capacity.of(new CapacityRule.Fixed(1), Grouping.BATCH, DropOrder.TOKEN))
                 .build(),
             wide(1));
     Tensor one = normal(1, D);
-    MoeOutput out =
-        layer.forward(Tensor.cat(List.of(one, one, one), 0), TokenContext.eval(1, 3));
+    MoeOutput out = layer.forward(Tensor.cat(List.of(one, one, one), 0), TokenContext.eval(1, 3));
     double[][] y = rows(out.output());
     assertThat(y[0]).isNotEqualTo(new double[D]);
     assertThat(y[1]).containsOnly(0);
@@ -277,9 +271,7 @@ class MoeLayerTest extends InScope {
     Tensor x = normal(4, D);
     TokenContext context = TokenContext.eval(1, 4);
     Tensor weight = random.uniform(0, 1, DType.F64, 4, 1);
-    Tensor whole =
-        new DroplessDispatcher()
-            .apply(x, new Halves(weight).coarse(), coarse, context);
+    Tensor whole = new DroplessDispatcher().apply(x, new Halves(weight).coarse(), coarse, context);
     Tensor halves = new DroplessDispatcher().apply(x, new Halves(weight).fine(), fine, context);
     same(halves, whole, 1e-12);
   }
@@ -287,8 +279,7 @@ class MoeLayerTest extends InScope {
   /** One expert, or its two halves, with the same weight. */
   private record Halves(Tensor weight) {
     TokenChoice coarse() {
-      return TokenChoice.of(
-          1, Tensor.of(new long[4], 4, 1), weight, Gating.FIXED, Evidence.none());
+      return TokenChoice.of(1, Tensor.of(new long[4], 4, 1), weight, Gating.FIXED, Evidence.none());
     }
 
     TokenChoice fine() {
@@ -375,8 +366,7 @@ class MoeLayerTest extends InScope {
     assertThatThrownBy(() -> layer.forward(random.normal(2, D), TokenContext.eval(1, 3)))
         .hasMessage("layer 4: the input has 2 tokens, its context 1 x 3");
     MoeLayer noisy = new MoeLayer(config().router("noisy-top-k").build(), new ParameterStore(1));
-    assertThatThrownBy(
-            () -> noisy.forward(random.normal(2, D), TokenContext.of(Phase.TRAIN, 1, 2)))
+    assertThatThrownBy(() -> noisy.forward(random.normal(2, D), TokenContext.of(Phase.TRAIN, 1, 2)))
         .hasMessageContaining("draws random numbers in phase TRAIN");
     assertThatThrownBy(
             () -> TokenContext.eval(1, 2).withPadding(Tensor.zeros(DType.BOOL, Device.CPU, 3)))

@@ -129,8 +129,7 @@ class NoisyTopKRouterTest extends InScope {
     }
     store.named("gate.weight").tensor().clearGrad();
     new LoadBalance().loss(router.route(x, train(12, 9)), train(12, 9)).backward();
-    assertThat(
-            store.named("gate.weight").tensor().grad().orElseThrow().abs().sum().item())
+    assertThat(store.named("gate.weight").tensor().grad().orElseThrow().abs().sum().item())
         .isPositive();
   }
 
@@ -163,8 +162,7 @@ class NoisyTopKRouterTest extends InScope {
       }
     }
     for (double i : importance) {
-      assertThat(i)
-          .isCloseTo((double) tokens / E, within(5 * Math.sqrt((double) tokens / E)));
+      assertThat(i).isCloseTo((double) tokens / E, within(5 * Math.sqrt((double) tokens / E)));
     }
   }
 

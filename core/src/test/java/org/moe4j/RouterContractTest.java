@@ -51,10 +51,7 @@ class RouterContractTest extends InScope {
   /** The router over F64 parameters, with gates that are not zero. */
   private static Router router(String name, int experts, int k, ParameterStore store) {
     MoeConfig config =
-        MoeConfig.builder(D, 4, experts, choices(name, k))
-            .router(name)
-            .init(InitScheme.T5)
-            .build();
+        MoeConfig.builder(D, 4, experts, choices(name, k)).router(name).init(InitScheme.T5).build();
     Router router = new MoeLayer(config, store, 5).router();
     RandomSource r = new RandomSource(8);
     for (Parameter p : store.all()) {
@@ -163,8 +160,7 @@ class RouterContractTest extends InScope {
     Tensor x = normal(12, D);
     TokenContext eval = TokenContext.eval(3, 4);
     equal(dense(router.route(x, eval), 12), dense(router.route(x, eval), 12), 0);
-    equal(
-        dense(router.route(x, train(3, 4)), 12), dense(router.route(x, train(3, 4)), 12), 0);
+    equal(dense(router.route(x, train(3, 4)), 12), dense(router.route(x, train(3, 4)), 12), 0);
   }
 
   @ParameterizedTest
@@ -236,8 +232,7 @@ class RouterContractTest extends InScope {
     joined.addAll(Arrays.asList(x));
     double[][] both =
         dense(
-            router.route(matrix(joined.toArray(new double[0][])), TokenContext.decode(2, 12)),
-            24);
+            router.route(matrix(joined.toArray(new double[0][])), TokenContext.decode(2, 12)), 24);
     equal(Arrays.copyOfRange(both, 12, 24), all, 1e-12);
   }
 
@@ -269,8 +264,7 @@ class RouterContractTest extends InScope {
   void paddingIsServedByNobodyAndChangesNothing(String name) {
     Router router = router(name, E, 2, store());
     byte[] real = {1, 1, 0, 1, 1, 1, 1, 0, 1, 1, 1, 0};
-    TokenContext context =
-        TokenContext.eval(3, 4).withPadding(Tensor.of(real).to(DType.BOOL));
+    TokenContext context = TokenContext.eval(3, 4).withPadding(Tensor.of(real).to(DType.BOOL));
     double[][] x = rows(normal(12, D));
     double[][] before = dense(router.route(matrix(x), context), 12);
     for (int t = 0; t < 12; t++) {

@@ -91,8 +91,8 @@ class RoutingStatsTest extends InScope {
     assertThat(RoutingStats.of(new Blend.Slots(2, mix, mix, Evidence.none()), context).served())
         .containsExactly(3, 3);
     Retrieval many =
-        new Retrieval(5, Tensor.of(new long[] {4, 4, 1, 0}, 4, 1), Tensor.ones(4, 1),
-            Evidence.none());
+        new Retrieval(
+            5, Tensor.of(new long[] {4, 4, 1, 0}, 4, 1), Tensor.ones(4, 1), Evidence.none());
     assertThat(RoutingStats.of(many, context).asked()).containsExactly(1, 1, 0, 0, 2);
   }
 }

@@ -12,8 +12,8 @@ class SelectionTest extends InScope {
   @Test
   void amongEqualsTheLowerIndexComesFirst() {
     Tensor equal = Tensor.full(0.25, DType.F32, Device.CPU, 3, 64);
-    assertThat(indices(Selection.top(equal, 4))).isDeepEqualTo(
-        new int[][] {{0, 1, 2, 3}, {0, 1, 2, 3}, {0, 1, 2, 3}});
+    assertThat(indices(Selection.top(equal, 4)))
+        .isDeepEqualTo(new int[][] {{0, 1, 2, 3}, {0, 1, 2, 3}, {0, 1, 2, 3}});
   }
 
   @Test

@@ -45,7 +45,7 @@ final class BenchLayerCommand implements Callable<Integer> {
   @Option(
       names = "--dispatcher",
       defaultValue = "dropless",
-      description = "dropless, capacity or einsum (${DEFAULT-VALUE}).")
+      description = "dropless, buffers or one-hot (${DEFAULT-VALUE}).")
   private String dispatcher;
 
   @Option(

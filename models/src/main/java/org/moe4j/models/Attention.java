@@ -53,7 +53,8 @@ public final class Attention {
 
   /** True if any of the weights is trained. */
   boolean trains() {
-    boolean norms = qNorm != null && kNorm != null && (trained(qNorm.weight()) || trained(kNorm.weight()));
+    boolean norms =
+        qNorm != null && kNorm != null && (trained(qNorm.weight()) || trained(kNorm.weight()));
     return norms
         || trained(q.weight())
         || trained(k.weight())

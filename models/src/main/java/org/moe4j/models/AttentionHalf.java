@@ -20,8 +20,7 @@ final class AttentionHalf {
   /** {@code x [B,S,d]}, whole sequences from position 0. */
   static Tensor apply(Tensor x, RmsNorm norm, Attention attention) {
     boolean leaves = attention.trains() || norm.weight().tensor().requiresGrad();
-    return OwnGradient.apply(
-        in -> new AttentionHalf().forward(in[0], norm, attention), leaves, x)
+    return OwnGradient.apply(in -> new AttentionHalf().forward(in[0], norm, attention), leaves, x)
         .view(x.shape());
   }
 

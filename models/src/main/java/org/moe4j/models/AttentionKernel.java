@@ -15,7 +15,8 @@ import org.moe4j.tensor.Workers;
  * cheaper than fetching them from memory.
  */
 final class AttentionKernel {
-  private static final NativeOp FORWARD = NativeOp.of("_scaled_dot_product_flash_attention_for_cpu");
+  private static final NativeOp FORWARD =
+      NativeOp.of("_scaled_dot_product_flash_attention_for_cpu");
   private static final NativeOp BACKWARD =
       NativeOp.of("_scaled_dot_product_flash_attention_for_cpu_backward");
 

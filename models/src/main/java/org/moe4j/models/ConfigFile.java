@@ -142,8 +142,7 @@ final class ConfigFile {
   }
 
   private JsonNode required(String... aliases) {
-    return find(aliases)
-        .orElseThrow(() -> failure(String.join(" / ", aliases) + " is missing"));
+    return find(aliases).orElseThrow(() -> failure(String.join(" / ", aliases) + " is missing"));
   }
 
   /** A whole number of at least 1 under the first alias that is there. */

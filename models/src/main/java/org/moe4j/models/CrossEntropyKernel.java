@@ -145,9 +145,7 @@ final class CrossEntropyKernel {
       dWeight.mulInPlace(factor);
     }
     if (weight.requiresGrad()) {
-      weight
-          .grad()
-          .ifPresentOrElse(g -> g.addInPlace(dWeight), () -> weight.setGrad(dWeight));
+      weight.grad().ifPresentOrElse(g -> g.addInPlace(dWeight), () -> weight.setGrad(dWeight));
     }
     return new @Nullable Tensor[] {dHidden};
   }

@@ -117,8 +117,7 @@ public final class Decoder implements AutoCloseable {
   public DecoderLoss loss(Tensor ids, Tensor targets, TokenContext context) {
     DecoderOutput out = forward(ids, context);
     Tensor flat = out.hidden().view(context.tokens(), config.hidden());
-    Tensor ce =
-        LmLoss.crossEntropy(flat, head.tensor(), targets.reshape(context.tokens()));
+    Tensor ce = LmLoss.crossEntropy(flat, head.tensor(), targets.reshape(context.tokens()));
     return new DecoderLoss(ce.add(out.balance()), ce, out);
   }
 
@@ -154,7 +153,9 @@ public final class Decoder implements AutoCloseable {
     }
     if (before + ids.size(1) > config.maxPositions()) {
       throw new MoeException(
-          "a sequence of " + (before + ids.size(1)) + " tokens: the model has max_positions "
+          "a sequence of "
+              + (before + ids.size(1))
+              + " tokens: the model has max_positions "
               + config.maxPositions());
     }
   }

@@ -53,8 +53,12 @@ public record DecoderConfig(
         .ifPresent(
             moe -> {
               throw new MoeException(
-                  "layer " + layer + ": the sparse layer's width " + moe.width()
-                      + " is not hidden " + hidden);
+                  "layer "
+                      + layer
+                      + ": the sparse layer's width "
+                      + moe.width()
+                      + " is not hidden "
+                      + hidden);
             });
   }
 

@@ -75,13 +75,19 @@ public final class Generator {
     }
     if (prompt.length > config.maxPositions()) {
       throw new MoeException(
-          "the prompt has " + prompt.length + " tokens, the model takes " + config.maxPositions()
+          "the prompt has "
+              + prompt.length
+              + " tokens, the model takes "
+              + config.maxPositions()
               + "; shorten it");
     }
     for (int id : prompt) {
       if (id < 0 || id >= config.vocab()) {
         throw new MoeException(
-            "token id " + id + " is not in the vocabulary of " + config.vocab()
+            "token id "
+                + id
+                + " is not in the vocabulary of "
+                + config.vocab()
                 + "; is this the model's tokenizer?");
       }
     }

@@ -80,8 +80,7 @@ public final class HfCheckpoint {
       StoredTensor stored = new StoredTensor(part.name(), options.dtype(), shape);
       items.add(new SafetensorsWriter.Item(stored, part::tensor));
     }
-    SafetensorsWriter.writeFolder(
-        folder, items, Map.of("format", "pt"), options.maxShardBytes());
+    SafetensorsWriter.writeFolder(folder, items, Map.of("format", "pt"), options.maxShardBytes());
     return choice;
   }
 
@@ -146,8 +145,8 @@ public final class HfCheckpoint {
    * Reads a checkpoint.
    *
    * @param dtype the type of the parameters
-   * @throws MoeException if the folder holds no checkpoint of a known family, or weights that do not
-   *     fit its configuration
+   * @throws MoeException if the folder holds no checkpoint of a known family, or weights that do
+   *     not fit its configuration
    */
   public static Loaded load(Path folder, Device device, DType dtype) {
     ConfigFile file = ConfigFile.read(folder);
@@ -199,8 +198,7 @@ public final class HfCheckpoint {
     }
     DecoderConfig config =
         layout == HfLayout.MOE4J ? Moe4jConfigs.read(file) : LlamaConfigs.read(file, layout);
-    long stored =
-        weights.names().stream().mapToLong(n -> weights.describe(n).elements()).sum();
+    long stored = weights.names().stream().mapToLong(n -> weights.describe(n).elements()).sum();
     long wanted;
     try {
       // Routers and their options are looked up here for the first time.
@@ -210,8 +208,10 @@ public final class HfCheckpoint {
     }
     if (wanted / 4 > stored) {
       throw file.failure(
-          "a checkpoint of another shape: the configuration describes " + wanted
-              + " parameters, the weights hold " + stored);
+          "a checkpoint of another shape: the configuration describes "
+              + wanted
+              + " parameters, the weights hold "
+              + stored);
     }
     return config;
   }

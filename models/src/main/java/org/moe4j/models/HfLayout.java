@@ -37,7 +37,9 @@ public enum HfLayout {
       StringBuilder line = new StringBuilder("saved as " + layout.modelType());
       obstacles.forEach(
           (other, why) ->
-              line.append("; not ").append(other.modelType()).append(": ")
+              line.append("; not ")
+                  .append(other.modelType())
+                  .append(": ")
                   .append(String.join(", ", why)));
       return line.toString();
     }

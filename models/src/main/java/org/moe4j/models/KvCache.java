@@ -25,7 +25,9 @@ public final class KvCache implements AutoCloseable {
   public KvCache(DecoderConfig config, int batch, int capacity, DType dtype, Device device) {
     if (capacity > config.maxPositions()) {
       throw new MoeException(
-          "a cache of " + capacity + " tokens: the model has max_positions "
+          "a cache of "
+              + capacity
+              + " tokens: the model has max_positions "
               + config.maxPositions());
     }
     this.capacity = capacity;

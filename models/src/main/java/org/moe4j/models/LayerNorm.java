@@ -23,8 +23,7 @@ public final class LayerNorm implements Norm {
   @Override
   public Tensor apply(Tensor x) {
     DType wide = x.dtype() == DType.F64 ? DType.F64 : DType.F32;
-    Tensor y =
-        Ops.layerNorm(x.to(wide), weight.tensor().to(wide), bias.tensor().to(wide), eps);
+    Tensor y = Ops.layerNorm(x.to(wide), weight.tensor().to(wide), bias.tensor().to(wide), eps);
     return y.to(x.dtype());
   }
 

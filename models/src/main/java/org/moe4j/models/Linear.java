@@ -15,8 +15,7 @@ public final class Linear {
   private final Parameter weight;
 
   Linear(ParameterStore store, String name, long out, long in, double std) {
-    this.weight =
-        store.create(name + ".weight", Role.NON_EXPERT, Init.normal(std), out, in);
+    this.weight = store.create(name + ".weight", Role.NON_EXPERT, Init.normal(std), out, in);
   }
 
   /** {@code x [..., in]} to {@code [..., out]}. */

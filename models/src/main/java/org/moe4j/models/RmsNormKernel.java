@@ -45,8 +45,7 @@ final class RmsNormKernel {
         });
     return new OwnGradient.Result(
         y,
-        (dy, needed) ->
-            new @Nullable Tensor[] {backward(x, inverse, weight, dy.contiguous())},
+        (dy, needed) -> new @Nullable Tensor[] {backward(x, inverse, weight, dy.contiguous())},
         x,
         inverse);
   }

@@ -52,13 +52,21 @@ final class WeightLoader {
       Tensor wanted = part.tensor();
       if (!Arrays.equals(stored.sizes(), wanted.shape())) {
         throw new MoeException(
-            from.path() + ": a checkpoint of another shape: tensor " + part.name() + " is "
-                + stored.shape() + ", the configuration expects "
+            from.path()
+                + ": a checkpoint of another shape: tensor "
+                + part.name()
+                + " is "
+                + stored.shape()
+                + ", the configuration expects "
                 + Arrays.toString(wanted.shape()));
       }
       if (!stored.dtype().isFloating()) {
         throw new MoeException(
-            from.path() + ": tensor " + part.name() + " is of type " + stored.dtype().label()
+            from.path()
+                + ": tensor "
+                + part.name()
+                + " is of type "
+                + stored.dtype().label()
                 + ", expected a floating-point type");
       }
     }
@@ -71,8 +79,15 @@ final class WeightLoader {
     List<String> first = names.stream().limit(SHOWN).map(WeightLoader::shown).toList();
     String more = names.size() > SHOWN ? " ..." : "";
     throw new MoeException(
-        from.path() + ": " + names.size() + (names.size() == 1 ? " tensor" : " tensors") + " "
-            + what + ": " + first.stream().collect(Collectors.joining(", ")) + more);
+        from.path()
+            + ": "
+            + names.size()
+            + (names.size() == 1 ? " tensor" : " tensors")
+            + " "
+            + what
+            + ": "
+            + first.stream().collect(Collectors.joining(", "))
+            + more);
   }
 
   private static String shown(String name) {

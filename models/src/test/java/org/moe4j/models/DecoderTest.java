@@ -151,8 +151,7 @@ class DecoderTest {
   }
 
   private static Tensor loss(Decoder model, Tensor ids, Tensor targets) {
-    TokenContext context =
-        TokenContext.train(ids.size(0), ids.size(1), new RandomSource(6));
+    TokenContext context = TokenContext.train(ids.size(0), ids.size(1), new RandomSource(6));
     return model.loss(ids, targets, context).total();
   }
 

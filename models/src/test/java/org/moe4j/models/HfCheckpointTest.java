@@ -85,8 +85,7 @@ class HfCheckpointTest {
     HfCheckpoint.Loaded loaded = HfCheckpoint.load(folder);
     assertThat(loaded.tokens().eos()).hasSize(tokens);
     try (Decoder model = loaded.model()) {
-      HfCheckpoint.save(
-          dir, model, new HfCheckpoint.SaveOptions(dtype, shard, loaded.tokens()));
+      HfCheckpoint.save(dir, model, new HfCheckpoint.SaveOptions(dtype, shard, loaded.tokens()));
     }
     List<String> compared = new ArrayList<>();
     try (Stream<Path> files = Files.list(folder)) {
@@ -186,8 +185,7 @@ class HfCheckpointTest {
   void aBf16ModelKeepsItsWeightsAsTheyAre() throws URISyntaxException {
     Path folder = resource("hf/mixtral");
     try (Decoder wide = HfCheckpoint.load(folder).model();
-        Decoder half =
-            HfCheckpoint.load(folder, Device.CPU, DType.BF16).model()) {
+        Decoder half = HfCheckpoint.load(folder, Device.CPU, DType.BF16).model()) {
       assertThat(half.head().tensor().dtype()).isEqualTo(DType.BF16);
       assertThat(half.head().tensor().toDoubles()).isEqualTo(wide.head().tensor().toDoubles());
     }

@@ -39,7 +39,9 @@ class HfLayoutTest {
     assertThat(HfLayout.choose(with(mixtral().gating(Gating.TOP_K_SOFTMAX).build())).layout())
         .isEqualTo(HfLayout.MIXTRAL);
     MoeConfig oneExpert =
-        MoeConfig.builder(32, 24, 4, 1).router("switch", Map.of("renormalise", "before-drop")).build();
+        MoeConfig.builder(32, 24, 4, 1)
+            .router("switch", Map.of("renormalise", "before-drop"))
+            .build();
     assertThat(HfLayout.choose(with(oneExpert)).layout()).isEqualTo(HfLayout.MIXTRAL);
     MoeConfig trained = mixtral().expertDropout(0.1).build();
     assertThat(HfLayout.choose(with(trained)).layout()).isEqualTo(HfLayout.MIXTRAL);
@@ -60,7 +62,8 @@ class HfLayoutTest {
 
   @Test
   void routersThatAreNotLinearAreOurs() {
-    assertThat(whyNotMixtral(mixtral().router("noisy-top-k"))).containsExactly("router noisy-top-k");
+    assertThat(whyNotMixtral(mixtral().router("noisy-top-k")))
+        .containsExactly("router noisy-top-k");
   }
 
   @Test

@@ -48,7 +48,8 @@ class TokenSamplerTest {
         .containsExactly(new double[] {0, 2.0 / 3, 0, 1.0 / 3}, within(0.01));
     assertThat(shares(new Sampling(1, 0, 0.8, 4)))
         .containsExactly(new double[] {0, 0.5 / 0.9, 0.15 / 0.9, 0.25 / 0.9}, within(0.01));
-    assertThat(shares(new Sampling(1, 0, 1e-9, 5))).containsExactly(new double[] {0, 1, 0, 0}, within(1e-9));
+    assertThat(shares(new Sampling(1, 0, 1e-9, 5)))
+        .containsExactly(new double[] {0, 1, 0, 0}, within(1e-9));
     assertThat(shares(new Sampling(1, 99, 1, 6)))
         .containsExactly(new double[] {0.1, 0.5, 0.15, 0.25}, within(0.01));
   }

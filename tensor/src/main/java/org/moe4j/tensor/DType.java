@@ -54,6 +54,7 @@ public enum DType {
         return d;
       }
     }
-    throw new MoeException("libtorch's element type " + type.intern() + " has no counterpart in DType");
+    throw new MoeException(
+        "libtorch's element type " + type.intern() + " has no counterpart in DType");
   }
 }

@@ -65,7 +65,8 @@ public final class Ops {
   }
 
   /**
-   * Mean of {@code -log softmax(logits)[target]} over the rows whose target is not {@link #IGNORED}.
+   * Mean of {@code -log softmax(logits)[target]} over the rows whose target is not {@link
+   * #IGNORED}.
    *
    * @param logits [T, V]
    * @param targets [T] I64

@@ -9,8 +9,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Gives a function its own gradient: the forward pass runs unrecorded, the backward pass is ours.
  *
- * <p>It works through hooks. The output is joined to every input by a number that is always zero, so
- * that libtorch's graph leads there; a hook on the output runs the backward function when its
+ * <p>It works through hooks. The output is joined to every input by a number that is always zero,
+ * so that libtorch's graph leads there; a hook on the output runs the backward function when its
  * gradient arrives, and a hook on each input replaces the zeros by what that function returned.
  * Nests, can be called any number of times, and inputs that need no gradient cost nothing. If no
  * input needs one, or nothing is being recorded, only the forward pass runs.
@@ -170,9 +170,7 @@ public final class OwnGradient {
           Tensor one = all[i];
           // A hold of its own: the function may return a tensor that is also saved, twice even.
           gradients[i] =
-              one == null
-                  ? null
-                  : scope.pass(new Tensor(new org.bytedeco.pytorch.Tensor(one.at)));
+              one == null ? null : scope.pass(new Tensor(new org.bytedeco.pytorch.Tensor(one.at)));
         }
       }
       result.saved().forEach(Tensor::free);

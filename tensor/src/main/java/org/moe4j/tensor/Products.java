@@ -28,8 +28,7 @@ public final class Products {
     Workers.rows(
         rows,
         (rows + threads - 1L) / threads,
-        (start, count) ->
-            block(out.narrow(0, start, count), a.narrow(0, start, count), b, add));
+        (start, count) -> block(out.narrow(0, start, count), a.narrow(0, start, count), b, add));
   }
 
   private static void block(Tensor out, Tensor a, Tensor b, boolean add) {

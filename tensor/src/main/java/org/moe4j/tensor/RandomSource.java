@@ -49,7 +49,8 @@ public final class RandomSource {
    * truncated normal of the Switch and ST-MoE initialisations).
    */
   public Tensor truncatedNormal(double std, DType dtype, long... shape) {
-    // Inverse transform: u uniform between the cut-offs' probabilities, x = std sqrt(2) erfinv(2u-1).
+    // Inverse transform: u uniform between the cut-offs' probabilities, x = std sqrt(2)
+    // erfinv(2u-1).
     double tail = 0.9544997361036416; // erf(2 / sqrt 2): the mass within two deviations
     return Scope.of(
         () -> {
@@ -60,8 +61,7 @@ public final class RandomSource {
 
   /** A random order of {@code 0 .. n-1}, I64. */
   public Tensor permutation(long n) {
-    return new Tensor(
-        torch.randperm(n, optional(), Tensor.options(DType.I64, Device.CPU)));
+    return new Tensor(torch.randperm(n, optional(), Tensor.options(DType.I64, Device.CPU)));
   }
 
   /** The next 63-bit number, for instance to seed another source. */

@@ -75,7 +75,11 @@ public final class Safetensors implements AutoCloseable {
               Path file = folder.resolve(shard);
               if (!Files.exists(file)) {
                 throw new MoeException(
-                    index + ": the shard " + shard + " is missing (it holds " + Names.shown(name)
+                    index
+                        + ": the shard "
+                        + shard
+                        + " is missing (it holds "
+                        + Names.shown(name)
                         + ")");
               }
               SafetensorsFile f = openOnce(file);
@@ -143,12 +147,15 @@ public final class Safetensors implements AutoCloseable {
     StoredTensor t = p.slot().tensor();
     if (!Arrays.equals(t.sizes(), target.shape())) {
       throw new MoeException(
-          p.file().path() + ": tensor " + Names.shown(name) + " has shape " + t.shape()
-              + ", expected " + Arrays.toString(target.shape()));
+          p.file().path()
+              + ": tensor "
+              + Names.shown(name)
+              + " has shape "
+              + t.shape()
+              + ", expected "
+              + Arrays.toString(target.shape()));
     }
-    if (target.dtype() == t.dtype()
-        && target.device() == Device.CPU
-        && target.isContiguous()) {
+    if (target.dtype() == t.dtype() && target.device() == Device.CPU && target.isContiguous()) {
       p.file().read(p.slot(), target.segment());
       return;
     }

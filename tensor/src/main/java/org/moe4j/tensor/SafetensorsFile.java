@@ -67,12 +67,21 @@ final class SafetensorsFile implements AutoCloseable {
     long bytes = length.getLong(0);
     if (bytes < 0 || bytes > SafetensorsHeader.LONGEST) {
       throw new MoeException(
-          path + ": header of " + Long.toUnsignedString(bytes) + " bytes, over the limit of "
-              + SafetensorsHeader.LONGEST + "; this is no safetensors file");
+          path
+              + ": header of "
+              + Long.toUnsignedString(bytes)
+              + " bytes, over the limit of "
+              + SafetensorsHeader.LONGEST
+              + "; this is no safetensors file");
     }
     if (bytes > size - LENGTH_BYTES) {
       throw new MoeException(
-          path + ": the header's " + bytes + " bytes go past the file's end (" + size + " bytes);"
+          path
+              + ": the header's "
+              + bytes
+              + " bytes go past the file's end ("
+              + size
+              + " bytes);"
               + " the file is cut");
     }
     ByteBuffer json = ByteBuffer.allocate((int) bytes);
@@ -103,7 +112,8 @@ final class SafetensorsFile implements AutoCloseable {
     try {
       for (long done = 0; done < target.byteSize(); done += CHUNK) {
         long n = Math.min(CHUNK, target.byteSize() - done);
-        readAt(path, channel, dataStart + slot.start() + done, target.asSlice(done, n).asByteBuffer());
+        readAt(
+            path, channel, dataStart + slot.start() + done, target.asSlice(done, n).asByteBuffer());
       }
     } catch (IOException e) {
       throw unreadable(path, e);

@@ -9,8 +9,8 @@ import java.util.Map;
 /**
  * The header of a safetensors file: after 8 bytes with its length (little-endian), a JSON object
  * that maps tensor names to {@code {dtype, shape, data_offsets}}, offsets counted from its end. As
- * in the format's reference implementation the tensors must cover the rest of the file exactly:
- * no overlap, no hole, nothing behind the last one.
+ * in the format's reference implementation the tensors must cover the rest of the file exactly: no
+ * overlap, no hole, nothing behind the last one.
  *
  * @param tensors by name, in the order of their values in the file
  * @param metadata the strings under {@code __metadata__}
@@ -136,7 +136,12 @@ record SafetensorsHeader(Map<String, Slot> tensors, Map<String, String> metadata
       String what = where + ": tensor " + Names.shown(s.tensor().name());
       if (s.end() > dataBytes) {
         throw new MoeException(
-            what + " ends at byte " + s.end() + " of " + dataBytes + ": the file is cut or damaged");
+            what
+                + " ends at byte "
+                + s.end()
+                + " of "
+                + dataBytes
+                + ": the file is cut or damaged");
       }
       if (s.start() != covered) {
         String problem = s.start() < covered ? " overlaps the one before it" : " leaves a hole";
@@ -148,7 +153,10 @@ record SafetensorsHeader(Map<String, Slot> tensors, Map<String, String> metadata
     }
     if (covered != dataBytes) {
       throw new MoeException(
-          where + ": " + (dataBytes - covered) + " bytes after the last tensor; the file is damaged");
+          where
+              + ": "
+              + (dataBytes - covered)
+              + " bytes after the last tensor; the file is damaged");
     }
     return byName;
   }

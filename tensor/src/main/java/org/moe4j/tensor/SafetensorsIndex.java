@@ -25,7 +25,8 @@ record SafetensorsIndex(Map<String, String> shardOf) {
     byte[] json;
     try {
       if (Files.size(file) > SafetensorsHeader.LONGEST) {
-        throw new MoeException(file + ": over the limit of " + SafetensorsHeader.LONGEST + " bytes");
+        throw new MoeException(
+            file + ": over the limit of " + SafetensorsHeader.LONGEST + " bytes");
       }
       json = Files.readAllBytes(file);
     } catch (IOException e) {
@@ -60,7 +61,10 @@ record SafetensorsIndex(Map<String, String> shardOf) {
       String shard = in.string("weight_map." + Names.shown(tensor));
       if (!isPlainName(shard)) {
         throw in.failure(
-            "tensor " + Names.shown(tensor) + " is said to be in " + Names.shown(shard)
+            "tensor "
+                + Names.shown(tensor)
+                + " is said to be in "
+                + Names.shown(shard)
                 + "; a shard must be a .safetensors file in the index's own folder");
       }
       shardOf.put(tensor, shard);

@@ -89,7 +89,8 @@ public final class SafetensorsWriter {
           Path shard = shardPath(folder, i + 1, shards.size());
           written.add(shard);
           writeFile(shard, shards.get(i), metadata);
-          shards.get(i)
+          shards
+              .get(i)
               .forEach(item -> shardOf.put(item.stored().name(), shard.getFileName().toString()));
         }
         long total = items.stream().mapToLong(item -> item.stored().bytes()).sum();
@@ -103,7 +104,9 @@ public final class SafetensorsWriter {
     deleteOld(old, written, single, index);
   }
 
-  /** Readers prefer the single file to the index and the index to loose shards: so goes the order. */
+  /**
+   * Readers prefer the single file to the index and the index to loose shards: so goes the order.
+   */
   private static void deleteOld(Set<Path> old, Set<Path> written, Path single, Path index) {
     Stream.concat(Stream.of(single, index), old.stream())
         .filter(f -> old.contains(f) && !written.contains(f))
@@ -130,7 +133,8 @@ public final class SafetensorsWriter {
               f ->
                   f.getFileName()
                       .toString()
-                      .matches("model(-v\\d+)?(-\\d{5}-of-\\d{5})?\\.safetensors(\\.index\\.json)?"))
+                      .matches(
+                          "model(-v\\d+)?(-\\d{5}-of-\\d{5})?\\.safetensors(\\.index\\.json)?"))
           .forEach(found::add);
     } catch (IOException e) {
       throw AtomicFile.failure(folder, e);
@@ -164,8 +168,7 @@ public final class SafetensorsWriter {
         throw new IllegalArgumentException("tensor " + name + " is given twice or not allowed");
       }
     }
-    Comparator<Item> wideFirst =
-        Comparator.comparingInt(item -> -item.stored().dtype().bytes());
+    Comparator<Item> wideFirst = Comparator.comparingInt(item -> -item.stored().dtype().bytes());
     return items.stream().sorted(wideFirst).toList();
   }
 
@@ -173,8 +176,7 @@ public final class SafetensorsWriter {
       throws IOException {
     byte[] json = header(items, metadata);
     int padding = (8 - json.length % 8) % 8;
-    ByteBuffer head =
-        ByteBuffer.allocate(8 + json.length + padding).order(ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer head = ByteBuffer.allocate(8 + json.length + padding).order(ByteOrder.LITTLE_ENDIAN);
     head.putLong((long) json.length + padding).put(json);
     while (head.hasRemaining()) {
       head.put((byte) ' ');

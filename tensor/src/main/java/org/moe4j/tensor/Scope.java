@@ -19,9 +19,9 @@ import org.jspecify.annotations.Nullable;
  * }
  * }</pre>
  *
- * Scopes nest and belong to one thread. A tensor outlives its scope in two ways: {@link #pass} hands
- * it to the enclosing scope, {@link Tensor#keep} makes it live until {@link Tensor#close}. Gradients
- * are computed before the outermost scope of their forward pass is closed.
+ * Scopes nest and belong to one thread. A tensor outlives its scope in two ways: {@link #pass}
+ * hands it to the enclosing scope, {@link Tensor#keep} makes it live until {@link Tensor#close}.
+ * Gradients are computed before the outermost scope of their forward pass is closed.
  */
 public final class Scope implements AutoCloseable {
   private static final ThreadLocal<Deque<Scope>> OPEN = ThreadLocal.withInitial(ArrayDeque::new);

@@ -18,10 +18,10 @@ import org.bytedeco.pytorch.global.torch;
 /**
  * An n-dimensional array of libtorch, with automatic differentiation.
  *
- * <p>Memory is native: it is freed by the {@link Scope} the tensor was made in, or by {@link #close}.
- * Dimensions may be negative, counting from the last. Operations return new tensors (views where
- * libtorch makes views); those that end in {@code InPlace} change this one. A shape that does not
- * fit raises a RuntimeException whose first line is libtorch's explanation.
+ * <p>Memory is native: it is freed by the {@link Scope} the tensor was made in, or by {@link
+ * #close}. Dimensions may be negative, counting from the last. Operations return new tensors (views
+ * where libtorch makes views); those that end in {@code InPlace} change this one. A shape that does
+ * not fit raises a RuntimeException whose first line is libtorch's explanation.
  */
 public final class Tensor implements AutoCloseable {
   static {
@@ -108,7 +108,8 @@ public final class Tensor implements AutoCloseable {
   }
 
   static TensorOptions options(DType dtype, Device device) {
-    return new TensorOptions(dtype.scalarType()).device(new org.bytedeco.pytorch.DeviceOptional(device.handle()));
+    return new TensorOptions(dtype.scalarType())
+        .device(new org.bytedeco.pytorch.DeviceOptional(device.handle()));
   }
 
   // ---- what it is ----
@@ -400,8 +401,7 @@ public final class Tensor implements AutoCloseable {
 
   /** Each element of dimension {@code dim} repeated {@code times} times in place. */
   public Tensor repeatInterleave(long times, long dim) {
-    return new Tensor(
-        at.repeat_interleave(times, new LongOptional(dim), new LongOptional()));
+    return new Tensor(at.repeat_interleave(times, new LongOptional(dim), new LongOptional()));
   }
 
   /** The slices along {@code dim}, without it, as views; goes back as one stack. */

@@ -11,7 +11,8 @@ import org.bytedeco.pytorch.global.torch;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Parallel loops over coarse blocks of rows or experts, on as many threads as {@link Ops#threads()}.
+ * Parallel loops over coarse blocks of rows or experts, on as many threads as {@link
+ * Ops#threads()}.
  *
  * <p>Inside a loop every tensor operation runs on one thread, on a block that fits a core's cache.
  * That is faster than letting each operation fork and join by itself: libtorch's pool and the BLAS

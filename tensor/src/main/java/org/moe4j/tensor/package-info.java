@@ -1,4 +1,7 @@
-/** A thin functional face on libtorch: tensors, scopes, seeded randomness, own gradients and the safetensors format. */
+/**
+ * A thin functional face on libtorch: tensors, scopes, seeded randomness, own gradients and the
+ * safetensors format.
+ */
 @NullMarked
 package org.moe4j.tensor;
 

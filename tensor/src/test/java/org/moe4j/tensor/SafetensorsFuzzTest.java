@@ -47,8 +47,7 @@ class SafetensorsFuzzTest {
   }
 
   @Property(tries = 1000)
-  void overwrittenBytes(
-      @ForAll @IntRange(max = 1_200) int at, @ForAll @Size(max = 8) byte[] noise)
+  void overwrittenBytes(@ForAll @IntRange(max = 1_200) int at, @ForAll @Size(max = 8) byte[] noise)
       throws IOException {
     byte[] bytes = whole.clone();
     for (int i = 0; i < noise.length; i++) {

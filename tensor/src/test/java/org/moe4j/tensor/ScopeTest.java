@@ -58,8 +58,7 @@ class ScopeTest {
                 in ->
                     new OwnGradient.Result(
                         in[0].mm(in[1]),
-                        (dy, needed) ->
-                            new @Nullable Tensor[] {null, in[0].t().mm(dy)},
+                        (dy, needed) -> new @Nullable Tensor[] {null, in[0].t().mm(dy)},
                         in[0]),
                 x,
                 w);

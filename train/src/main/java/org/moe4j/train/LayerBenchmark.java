@@ -15,8 +15,8 @@ import org.moe4j.tensor.Scope;
 import org.moe4j.tensor.Tensor;
 
 /**
- * How fast a sparse layer alone is, forward and backward, on random input: softmax top-k routing and
- * SwiGLU experts.
+ * How fast a sparse layer alone is, forward and backward, on random input: softmax top-k routing
+ * and SwiGLU experts.
  *
  * @param tokens T
  * @param width d

@@ -1,8 +1,8 @@
 package org.moe4j.train.data;
 
 /**
- * B sequences of S tokens, one behind the other, each token with the one to predict. The arrays
- * are the batch's own: each has B * S entries, sequence b at [b * S, (b + 1) * S).
+ * B sequences of S tokens, one behind the other, each token with the one to predict. The arrays are
+ * the batch's own: each has B * S entries, sequence b at [b * S, (b + 1) * S).
  */
 public final class Batch {
   /** The target of a padding position: no loss is taken there. */

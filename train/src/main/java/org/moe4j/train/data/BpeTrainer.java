@@ -10,8 +10,8 @@ import org.moe4j.tensor.MoeException;
 /**
  * Learns a byte-level BPE vocabulary (Sennrich, Haddow and Birch, "Neural Machine Translation of
  * Rare Words with Subword Units", ACL 2016; on bytes as in GPT-2): beginning with the 256 bytes,
- * the most frequent pair of neighbours within a pre-token becomes a token, again and again. Ties
- * go to the pair with the smaller ids. The result does not depend on the order of the texts.
+ * the most frequent pair of neighbours within a pre-token becomes a token, again and again. Ties go
+ * to the pair with the smaller ids. The result does not depend on the order of the texts.
  *
  * <p>Ids: the 256 bytes (in the order of GPT-2's alphabet), the merges in the order they were
  * learnt, last the end-of-text token {@code <|endoftext|>}.
@@ -89,8 +89,7 @@ public final class BpeTrainer {
     for (int rank = 0; rank < 256; rank++) {
       tokens.add(new byte[] {ByteAlphabet.byteOfRank(rank)});
     }
-    List<Merge> merges =
-        new PairMerger(words, counts).learn(tokens, vocabSize - 1, MINIMUM_COUNT);
+    List<Merge> merges = new PairMerger(words, counts).learn(tokens, vocabSize - 1, MINIMUM_COUNT);
     AddedToken endOfText = new AddedToken(tokens.size(), BpeTokenizer.END_OF_TEXT, true);
     tokens.add(endOfText.utf8());
     return new BpeTokenizer(tokens, merges, List.of(endOfText));

@@ -9,8 +9,8 @@ import java.util.Arrays;
 
 /**
  * GPT-2's one-to-one map of bytes to printable characters, in which {@code tokenizer.json} spells
- * tokens: printable Latin-1 bytes stand for themselves, the others for U+0100 and on. A byte's
- * rank in the order of these characters is its token id in a vocabulary of ours.
+ * tokens: printable Latin-1 bytes stand for themselves, the others for U+0100 and on. A byte's rank
+ * in the order of these characters is its token id in a vocabulary of ours.
  */
 final class ByteAlphabet {
   private static final byte[] REPLACEMENT = {(byte) 0xEF, (byte) 0xBF, (byte) 0xBD};

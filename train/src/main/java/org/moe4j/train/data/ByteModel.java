@@ -62,8 +62,8 @@ public final class ByteModel {
   }
 
   /**
-   * Bits per byte on exactly what a language model is scored on: the bytes of the set's targets
-   * and the ends of its texts, divided by {@link ValidationSet#bytes()}.
+   * Bits per byte on exactly what a language model is scored on: the bytes of the set's targets and
+   * the ends of its texts, divided by {@link ValidationSet#bytes()}.
    */
   public double bitsPerByte(ValidationSet validation) {
     double[] nats = {0};

@@ -18,8 +18,8 @@ import org.moe4j.tensor.MoeException;
  * order of their paths, without hidden files and without binary ones (those with a NUL byte near
  * their start, which are counted).
  *
- * <p>A document's domain is the value of the domain field, else the first folder below the one
- * that was named: {@code corpus/news/a.txt} of {@code corpus} is "news".
+ * <p>A document's domain is the value of the domain field, else the first folder below the one that
+ * was named: {@code corpus/news/a.txt} of {@code corpus} is "news".
  *
  * @param paths the files and folders; read in this order
  * @param options the fields of tables, and how plain text is split

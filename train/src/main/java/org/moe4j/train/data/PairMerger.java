@@ -10,8 +10,8 @@ import java.util.PriorityQueue;
 
 /**
  * The training loop of BPE. Pair counts are kept up to date merge by merge: only the words that
- * hold the merged pair are visited, and the queue of candidates may hold outdated counts, which
- * are corrected when they come up.
+ * hold the merged pair are visited, and the queue of candidates may hold outdated counts, which are
+ * corrected when they come up.
  */
 final class PairMerger {
   private record Candidate(long pair, long count) implements Comparable<Candidate> {
@@ -57,8 +57,8 @@ final class PairMerger {
   }
 
   /**
-   * Appends to {@code tokens} until there are {@code limit} or no pair occurs {@code
-   * minimumCount} times; returns the merges in the order they were learnt.
+   * Appends to {@code tokens} until there are {@code limit} or no pair occurs {@code minimumCount}
+   * times; returns the merges in the order they were learnt.
    */
   List<Merge> learn(List<byte[]> tokens, int limit, int minimumCount) {
     Map<String, Integer> ids = new HashMap<>();

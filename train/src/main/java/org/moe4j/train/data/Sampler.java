@@ -3,8 +3,8 @@ package org.moe4j.train.data;
 import org.moe4j.tensor.MoeException;
 
 /**
- * An endless row of training batches. Every epoch cuts the stream into sequences anew, beginning
- * at another offset, and shuffles them; each target is predicted once an epoch (but for up to S at
+ * An endless row of training batches. Every epoch cuts the stream into sequences anew, beginning at
+ * another offset, and shuffles them; each target is predicted once an epoch (but for up to S at
  * either end). A batch may span two epochs, so all have the same shape. What comes next depends on
  * the stream and the {@link #state} alone. Not for use by several threads at once.
  */
@@ -19,8 +19,7 @@ public final class Sampler {
   private int[] order = new int[0];
 
   /**
-   * A sampler of batches of {@code batchSize} sequences of {@code length} tokens, at {@code
-   * state}.
+   * A sampler of batches of {@code batchSize} sequences of {@code length} tokens, at {@code state}.
    *
    * @throws MoeException if the stream is shorter than one sequence, or the state is of another
    *     stream

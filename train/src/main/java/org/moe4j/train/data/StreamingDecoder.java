@@ -3,8 +3,8 @@ package org.moe4j.train.data;
 import java.util.Arrays;
 
 /**
- * Decodes token by token. A character whose bytes are spread over several tokens is held back
- * until it is complete; all parts together are what {@link BpeTokenizer#decode} gives.
+ * Decodes token by token. A character whose bytes are spread over several tokens is held back until
+ * it is complete; all parts together are what {@link BpeTokenizer#decode} gives.
  */
 public final class StreamingDecoder {
   private final BpeTokenizer tokenizer;

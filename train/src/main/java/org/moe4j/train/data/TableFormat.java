@@ -50,8 +50,7 @@ enum TableFormat {
     };
   }
 
-  private static String json(
-      String file, String format, Optional<String> columns, long limit) {
+  private static String json(String file, String format, Optional<String> columns, long limit) {
     // Many different keys are still a record, not a map; the values' types are not looked for.
     return "read_json(%s, format='%s', records='true', map_inference_threshold=-1, maximum_depth=1"
             .formatted(file, format)

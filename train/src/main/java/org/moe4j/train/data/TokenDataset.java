@@ -4,8 +4,8 @@ import java.util.List;
 
 /**
  * A corpus as tokens, split by document into training and validation. It depends on the documents,
- * the tokenizer and the split alone, not on the order of the documents or the number of threads:
- * on each side they are in the order of their seeded hashes.
+ * the tokenizer and the split alone, not on the order of the documents or the number of threads: on
+ * each side they are in the order of their seeded hashes.
  *
  * @param train the training documents
  * @param validation the held-out documents; at least one
@@ -27,8 +27,7 @@ public record TokenDataset(
    * @throws org.moe4j.tensor.MoeException for an error of the source, a corpus of a single
    *     document, which cannot be split, or one of more than two billion tokens
    */
-  public static TokenDataset build(
-      TextSource source, BpeTokenizer tokenizer, DocumentSplit split) {
+  public static TokenDataset build(TextSource source, BpeTokenizer tokenizer, DocumentSplit split) {
     return build(source, tokenizer, split, Runtime.getRuntime().availableProcessors());
   }
 

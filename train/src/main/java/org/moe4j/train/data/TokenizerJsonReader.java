@@ -94,8 +94,12 @@ final class TokenizerJsonReader {
     }
     for (String key :
         List.of(
-            "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix",
-            "byte_fallback", "ignore_merges")) {
+            "dropout",
+            "unk_token",
+            "continuing_subword_prefix",
+            "end_of_word_suffix",
+            "byte_fallback",
+            "ignore_merges")) {
       requireOff("model." + key, model, key);
     }
   }

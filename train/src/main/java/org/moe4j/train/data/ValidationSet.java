@@ -8,8 +8,8 @@ import org.moe4j.tensor.MoeException;
  *
  * <p>Bits per byte compare models with different vocabularies: the nats of all scored targets,
  * divided by ln 2 and by the UTF-8 bytes those targets spell. An end-of-text is scored like any
- * token, so its nats count, but it spells no byte: a model pays for saying where documents end,
- * and nothing is gained by short documents. The baselines of {@link ByteModel} pay alike.
+ * token, so its nats count, but it spells no byte: a model pays for saying where documents end, and
+ * nothing is gained by short documents. The baselines of {@link ByteModel} pay alike.
  */
 public final class ValidationSet {
   private final TokenStream stream;
@@ -19,8 +19,8 @@ public final class ValidationSet {
   private final long bytes;
 
   /**
-   * The first {@code maxTargets} targets of {@code stream}, whose documents are shuffled, or all
-   * if there are fewer, in batches of {@code batchSize} sequences of {@code length} tokens.
+   * The first {@code maxTargets} targets of {@code stream}, whose documents are shuffled, or all if
+   * there are fewer, in batches of {@code batchSize} sequences of {@code length} tokens.
    */
   public ValidationSet(TokenStream stream, int batchSize, int length, int maxTargets) {
     if (batchSize < 1

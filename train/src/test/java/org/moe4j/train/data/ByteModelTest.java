@@ -71,8 +71,7 @@ class ByteModelTest {
     return all;
   }
 
-  private static double wittenBell(
-      List<int[]> texts, int[] text, int at, int order, double lower) {
+  private static double wittenBell(List<int[]> texts, int[] text, int at, int order, double lower) {
     int total = 0;
     int count = 0;
     HashSet<Integer> different = new HashSet<>();
@@ -89,9 +88,7 @@ class ByteModelTest {
         }
       }
     }
-    return total == 0
-        ? lower
-        : (count + different.size() * lower) / (total + different.size());
+    return total == 0 ? lower : (count + different.size() * lower) / (total + different.size());
   }
 
   @Test

@@ -28,8 +28,7 @@ final class Fixtures {
   }
 
   static BpeTokenizer tokenizer() {
-    return BpeTokenizer.read(
-        Path.of("src/test/resources/org/moe4j/train/data/tokenizer.json"));
+    return BpeTokenizer.read(Path.of("src/test/resources/org/moe4j/train/data/tokenizer.json"));
   }
 
   static List<String> corpus() {

@@ -87,8 +87,16 @@ class TextSourceTest {
         Statement statement = duck.createStatement()) {
       for (String name :
           List.of(
-              "a.jsonl", "a.ndjson.gz", "a.jsonl.zst", "a.csv", "a.csv.gz", "a.CSV.zst", "a.tsv",
-              "a.parquet", "a[1]*?.jsonl", "it's.parquet")) {
+              "a.jsonl",
+              "a.ndjson.gz",
+              "a.jsonl.zst",
+              "a.csv",
+              "a.csv.gz",
+              "a.CSV.zst",
+              "a.tsv",
+              "a.parquet",
+              "a[1]*?.jsonl",
+              "it's.parquet")) {
         Path file = folder.resolve(name);
         String delimiter = name.endsWith("tsv") ? ", delimiter '\\t'" : "";
         statement.execute(
@@ -158,8 +166,7 @@ class TextSourceTest {
   void queryErrorsAreOneLineOfDuckDb() throws SQLException {
     fails(TextSource.sql("SELEC 1", Fields.DEFAULT)).hasMessageContaining("syntax error");
     fails(TextSource.sql("SELECT 1 AS txt", Fields.DEFAULT))
-        .hasMessage(
-            "the query: no text field \"text\"; its fields are txt; did you mean \"txt\"?");
+        .hasMessage("the query: no text field \"text\"; its fields are txt; did you mean \"txt\"?");
     fails(TextSource.sql("SELECT nope FROM range(3)", Fields.DEFAULT))
         .hasMessageContaining("\"nope\" not found");
     fails(TextSource.sql("SELECT 'a' AS text WHERE false", Fields.DEFAULT))
