@@ -55,7 +55,7 @@ public final class TrainingRun {
   private static final int SAMPLES = 3;
   private static final int ANALYSED_BATCHES = 16;
   private static final int SAMPLE_TOKENS = 48;
-  private static final Sampling SAMPLING = new Sampling(0.6, 0, 0.9, 1);
+  private static final Sampling SAMPLING = new Sampling(0.4, 0, 0.9, 1);
 
   private final TrainingConfig config;
   private final RunFolder folder;

@@ -67,8 +67,8 @@ public record TrainSection(
 
   static TrainSection defaults() {
     return new TrainSection(
-        300,
-        16,
+        640,
+        8,
         1,
         2e-3,
         2e-4,
@@ -79,9 +79,9 @@ public record TrainSection(
         1e-8,
         1,
         Precision.BF16,
-        100,
-        100,
-        100,
+        160,
+        160,
+        160,
         1);
   }
 }
