@@ -152,7 +152,7 @@ class TrainingConfigTest {
           [moe]~capacity-factor = 1.25 | train.toml: [moe] capacity-factor does not go with dispatcher = "dropless", which drops nothing; leave it out or use dispatcher = "capacity"
           [moe]~dispatcher = "capacity" | train.toml: [moe] dispatcher = "capacity" needs a capacity-factor, for example 1.25
           [moe]~options = [1]   | train.toml: [moe.options] is a section: write its keys below a line [moe.options]
-          [train]~warmup = 900  | train.toml: [train] warmup = 900 is longer than steps = 300; shorten it
+          [train]~warmup = 900  | train.toml: [train] warmup = 900 is longer than steps = 640; shorten it
           [run]~name = "a/b"    | train.toml: [run] name 'a/b' must be letters, digits, '.', '_' and '-' only; it becomes a folder
           [data]~query = "q"    | train.toml: [data] query selects from files, but source is "wordnet"; name the files in source
           """)
