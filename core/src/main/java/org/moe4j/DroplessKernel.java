@@ -1,7 +1,9 @@
 package org.moe4j;
 
 import java.util.Arrays;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
+import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.Ops;
 import org.moe4j.tensor.OwnGradient;
@@ -63,16 +65,26 @@ final class DroplessKernel {
     return apply(x, assignment, experts.in().tensor(), experts.out().tensor(), experts.form());
   }
 
+  /**
+   * Below F32 products go to a library that compiles code for every new shape and keeps it: with
+   * rows in multiples of 16 the shapes repeat.
+   */
+  private static int multiple(DType type) {
+    return type == DType.F32 || type == DType.F64 ? 1 : 16;
+  }
+
   static Tensor apply(Tensor x, Assignment assignment, Tensor wIn, Tensor wOut, ExpertForm form) {
     DroplessKernel kernel =
-        new DroplessKernel(RowsByExpert.of(assignment, x.size(0)), wIn, wOut, form);
+        new DroplessKernel(
+            RowsByExpert.of(assignment, x.size(0), multiple(x.dtype())), wIn, wOut, form);
     boolean leaves = wIn.requiresGrad() || wOut.requiresGrad();
     return OwnGradient.apply(kernel::forward, leaves, x, assignment.weights());
   }
 
   private OwnGradient.Result forward(Tensor[] in) {
     Tensor x = in[0];
-    Tensor weights = in[1].indexSelect(0, rows.slots()).to(x.dtype()).unsqueeze(1);
+    Tensor all = Tensor.cat(List.of(in[1], Tensor.zeros(in[1].dtype(), Device.CPU, 1)), 0);
+    Tensor weights = all.indexSelect(0, rows.slots()).to(x.dtype()).unsqueeze(1);
     Tensor hidden = buffer(x, wIn.size(1));
     Tensor outputs = buffer(x, wOut.size(1));
     rows.blocks(
@@ -173,15 +185,22 @@ final class DroplessKernel {
    */
   private record RowsByExpert(
       Tensor tokens, Tensor slots, int[] starts, Tensor bagRows, Tensor bagStarts) {
-    static RowsByExpert of(Assignment assignment, long tokenCount) {
+    /**
+     * The rows of an assignment.
+     *
+     * @param multiple each expert's rows are padded to a multiple of it; padding reads token 0 with
+     *     the weight 0 that stands behind all others, and is in no token's sum
+     */
+    static RowsByExpert of(Assignment assignment, long tokenCount, int multiple) {
       long[] counts = assignment.counts();
       int[] starts = new int[counts.length + 1];
       for (int e = 0; e < counts.length; e++) {
-        starts[e + 1] = starts[e] + (int) counts[e];
+        starts[e + 1] = starts[e] + (int) ((counts[e] + multiple - 1) / multiple) * multiple;
       }
-      long[] token = assignment.token();
+      long[] realToken = assignment.token();
+      long[] realEntry = assignment.entry();
       long[] bagStarts = new long[Math.toIntExact(tokenCount)];
-      for (long t : token) {
+      for (long t : realToken) {
         if (t + 1 < tokenCount) {
           bagStarts[(int) t + 1]++;
         }
@@ -190,13 +209,23 @@ final class DroplessKernel {
         bagStarts[t] += bagStarts[t - 1];
       }
       long[] next = bagStarts.clone();
-      long[] bagRows = new long[token.length];
-      for (int r = 0; r < token.length; r++) {
-        bagRows[(int) next[(int) token[r]]++] = r;
+      long[] bagRows = new long[realToken.length];
+      long[] token = new long[starts[counts.length]];
+      long[] slot = new long[token.length];
+      Arrays.fill(slot, assignment.weights().numel());
+      int real = 0;
+      for (int e = 0; e < counts.length; e++) {
+        for (int i = 0; i < counts[e]; i++) {
+          int row = starts[e] + i;
+          token[row] = realToken[real];
+          slot[row] = realEntry[real];
+          bagRows[(int) next[(int) realToken[real]]++] = row;
+          real++;
+        }
       }
       return new RowsByExpert(
           Tensor.of(token),
-          Tensor.of(assignment.entry()),
+          Tensor.of(slot),
           starts,
           Tensor.of(bagRows),
           Tensor.of(bagStarts));
@@ -314,8 +343,10 @@ final class DroplessKernel {
 
     /** A value for each row, put at its choice: the shape of {@code like}, zero where dropped. */
     Tensor scatterToSlots(Tensor values, Tensor like) {
-      return Tensor.zeros(like.dtype(), Device.CPU, like.numel())
+      // Padding rows write to one place more, which is then left out.
+      return Tensor.zeros(like.dtype(), Device.CPU, like.numel() + 1)
           .indexCopyInPlace(0, slots, values.to(like.dtype()))
+          .narrow(0, 0, like.numel())
           .view(like.shape());
     }
   }

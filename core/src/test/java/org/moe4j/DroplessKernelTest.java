@@ -76,4 +76,43 @@ class DroplessKernelTest {
       }
     }
   }
+
+  @ParameterizedTest
+  @CsvSource({"1,3,1", "45,4,2", "300,8,2"})
+  void inBf16PaddedRowsChangeNothing(int t, int e, int k) {
+    RandomSource random = new RandomSource(t);
+    Tensor x = random.normal(t, 32).to(DType.BF16).requiresGrad(true);
+    Tensor choices = random.uniform(t, e).topk(k, 1).indices();
+    Tensor weights = random.uniform(t, k).requiresGrad(true);
+    Tensor wIn = random.normal(0, 0.2, DType.F32, e, 48, 32).requiresGrad(true);
+    Tensor wOut = random.normal(0, 0.2, DType.F32, e, 32, 24).requiresGrad(true);
+    Tensor[] leaves = {x, weights, wIn, wOut};
+    Tensor wide = x.detach().to(DType.F32).requiresGrad(true);
+    Tensor probe = random.normal(t, 32);
+    Tensor expected = plain(wide, choices, weights, wIn, wOut, ExpertForm.SWIGLU);
+    expected.mul(probe).sum().backward();
+    double[][] gradients = new double[4][];
+    gradients[0] = wide.grad().orElseThrow().toDoubles();
+    for (int i = 1; i < 4; i++) {
+      gradients[i] = leaves[i].grad().orElseThrow().toDoubles();
+      leaves[i].clearGrad();
+    }
+    TokenChoice routing = TokenChoice.of(e, choices, weights, Gating.FIXED, Evidence.none());
+    Tensor y =
+        DroplessKernel.apply(x, Assignment.of(routing, t), wIn, wOut, ExpertForm.SWIGLU);
+    near(y.toDoubles(), expected.toDoubles());
+    y.mul(probe.to(DType.BF16)).sum().backward();
+    for (int i = 0; i < 4; i++) {
+      near(leaves[i].grad().orElseThrow().toDoubles(), gradients[i]);
+    }
+  }
+
+  /** Equal up to BF16's rounding, relative to the largest value. */
+  private static void near(double[] got, double[] expected) {
+    double largest = 0;
+    for (double v : expected) {
+      largest = Math.max(largest, Math.abs(v));
+    }
+    assertThat(got).containsExactly(expected, within(0.03 * largest));
+  }
 }
