@@ -224,11 +224,7 @@ final class DroplessKernel {
         }
       }
       return new RowsByExpert(
-          Tensor.of(token),
-          Tensor.of(slot),
-          starts,
-          Tensor.of(bagRows),
-          Tensor.of(bagStarts));
+          Tensor.of(token), Tensor.of(slot), starts, Tensor.of(bagRows), Tensor.of(bagStarts));
     }
 
     /** What is done with a block of rows of one expert. */

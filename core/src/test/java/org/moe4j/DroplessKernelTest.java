@@ -98,8 +98,7 @@ class DroplessKernelTest {
       leaves[i].clearGrad();
     }
     TokenChoice routing = TokenChoice.of(e, choices, weights, Gating.FIXED, Evidence.none());
-    Tensor y =
-        DroplessKernel.apply(x, Assignment.of(routing, t), wIn, wOut, ExpertForm.SWIGLU);
+    Tensor y = DroplessKernel.apply(x, Assignment.of(routing, t), wIn, wOut, ExpertForm.SWIGLU);
     near(y.toDoubles(), expected.toDoubles());
     y.mul(probe.to(DType.BF16)).sum().backward();
     for (int i = 0; i < 4; i++) {
