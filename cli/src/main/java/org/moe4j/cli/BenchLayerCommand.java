@@ -6,8 +6,8 @@ import java.util.concurrent.Callable;
 import org.moe4j.Dispatch;
 import org.moe4j.tensor.Ops;
 import org.moe4j.train.LayerBenchmark;
-import org.moe4j.train.config.Precision;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -53,33 +53,14 @@ final class BenchLayerCommand implements Callable<Integer> {
       description = "Force an even load, to tell the kernels' speed from skew.")
   private boolean balanced;
 
-  @Option(
-      names = "--steps",
-      defaultValue = "10",
-      description = "Passes that are timed (${DEFAULT-VALUE}).")
-  private int steps;
-
-  @Option(
-      names = "--dtype",
-      defaultValue = "fp32",
-      description = "fp32 or bf16: of the activations (${DEFAULT-VALUE}).")
-  private Precision dtype;
-
-  @Option(
-      names = "--threads",
-      defaultValue = "0",
-      description = "Processor cores; 0 takes all (${DEFAULT-VALUE}).")
-  private int threads;
-
-  @Option(names = "--json", description = "Print the result as one JSON document.")
-  private boolean json;
+  @Mixin private BenchOptions options;
 
   @Spec private CommandSpec spec;
 
   @Override
   public Integer call() {
     PrintWriter out = spec.commandLine().getOut();
-    Ops.threads(threads > 0 ? threads : Runtime.getRuntime().availableProcessors());
+    options.apply();
     double ms =
         new LayerBenchmark(
                 tokens,
@@ -89,10 +70,10 @@ final class BenchLayerCommand implements Callable<Integer> {
                 topK,
                 Dispatch.named(dispatcher),
                 balanced,
-                dtype == Precision.BF16)
-            .run(Math.max(1, steps));
+                options.bf16())
+            .run(options.steps);
     double tokensPerSecond = tokens / ms * 1e3;
-    if (json) {
+    if (options.json) {
       Documents.print(
           out,
           node ->

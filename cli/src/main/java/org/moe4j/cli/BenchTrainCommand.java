@@ -4,11 +4,10 @@ import java.io.PrintWriter;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.moe4j.tensor.Device;
-import org.moe4j.tensor.Ops;
 import org.moe4j.train.TrainingBenchmark;
-import org.moe4j.train.config.Precision;
 import org.moe4j.train.config.RunSection;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -61,36 +60,17 @@ final class BenchTrainCommand implements Callable<Integer> {
       description = "Sequences of a step (${DEFAULT-VALUE}).")
   private int batch;
 
-  @Option(
-      names = "--steps",
-      defaultValue = "10",
-      description = "Steps that are timed (${DEFAULT-VALUE}).")
-  private int steps;
-
-  @Option(
-      names = "--dtype",
-      defaultValue = "fp32",
-      description = "fp32 or bf16: of the activations (${DEFAULT-VALUE}).")
-  private Precision dtype;
-
-  @Option(
-      names = "--threads",
-      defaultValue = "0",
-      description = "Processor cores; 0 takes all (${DEFAULT-VALUE}).")
-  private int threads;
-
   @Option(names = "--device", defaultValue = "cpu", description = "cpu or cuda (${DEFAULT-VALUE}).")
   private RunSection.Device device;
 
-  @Option(names = "--json", description = "Print the result as one JSON document.")
-  private boolean json;
+  @Mixin private BenchOptions options;
 
   @Spec private CommandSpec spec;
 
   @Override
   public Integer call() {
     PrintWriter out = spec.commandLine().getOut();
-    Ops.threads(threads > 0 ? threads : Runtime.getRuntime().availableProcessors());
+    options.apply();
     TrainingBenchmark.Result r =
         new TrainingBenchmark(
                 layers,
@@ -102,10 +82,10 @@ final class BenchTrainCommand implements Callable<Integer> {
                 vocab,
                 seq,
                 batch,
-                dtype == Precision.BF16,
+                options.bf16(),
                 device == RunSection.Device.CUDA ? Device.CUDA : Device.CPU)
-            .run(steps);
-    if (json) {
+            .run(options.steps);
+    if (options.json) {
       Documents.print(
           out,
           node ->
@@ -113,9 +93,9 @@ final class BenchTrainCommand implements Callable<Integer> {
                   .put("ms", r.milliseconds())
                   .put("params", r.parameters())
                   .put("peak_memory_bytes", r.peakMemory())
-                  .put("dtype", dtype.name().toLowerCase(Locale.ROOT))
+                  .put("dtype", options.dtype.name().toLowerCase(Locale.ROOT))
                   .put("threads", r.threads())
-                  .put("steps", steps));
+                  .put("steps", options.steps));
     } else {
       out.printf(
           Locale.ROOT,
@@ -123,7 +103,7 @@ final class BenchTrainCommand implements Callable<Integer> {
           r.tokensPerSecond(),
           r.milliseconds(),
           r.parameters(),
-          dtype.name().toLowerCase(Locale.ROOT),
+          options.dtype.name().toLowerCase(Locale.ROOT),
           r.threads(),
           r.peakMemory() >> 20);
     }

@@ -17,6 +17,8 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.moe4j.train.RunLock;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -248,6 +250,23 @@ class TrainCommandTest {
     try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
       channel.truncate(channel.size() / 2);
     }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"dropless", "buffers", "one-hot"})
+  void benchTimesALayer(String dispatcher) {
+    String small = "--tokens 20 --hidden 8 --ffn 8 --experts 4 --steps 2 --threads 1 --json";
+    Run run =
+        moe(("bench layer --dtype bf16 --dispatcher " + dispatcher + " " + small).split(" ", -1));
+    assertThat(run.status()).as(run.err()).isZero();
+    assertThat(run.out()).contains("\"ms\"", "\"tokens_per_s\"", "\"tokens\" : 20");
+  }
+
+  @Test
+  void benchOfNothingIsRefused() {
+    Run run = moe("bench", "layer", "--tokens", "0");
+    assertThat(run.status()).isEqualTo(1);
+    assertThat(run.err()).contains("steps and tokens must be at least 1");
   }
 
   @Test

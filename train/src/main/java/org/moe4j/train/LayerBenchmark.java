@@ -9,6 +9,7 @@ import org.moe4j.ParameterStore;
 import org.moe4j.TokenContext;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
+import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.NativeMemory;
 import org.moe4j.tensor.RandomSource;
 import org.moe4j.tensor.Scope;
@@ -40,6 +41,9 @@ public record LayerBenchmark(
 
   /** The median time of a forward and backward pass in milliseconds, over {@code steps}. */
   public double run(int steps) {
+    if (steps < 1 || tokens < 1) {
+      throw new MoeException("steps and tokens must be at least 1");
+    }
     NativeMemory.reuseFreedBlocks(1L << 30);
     RandomSource random = new RandomSource(0);
     MoeConfig config =

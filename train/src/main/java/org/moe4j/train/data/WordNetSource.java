@@ -22,8 +22,8 @@ import org.moe4j.tensor.MoeException;
 public record WordNetSource() implements TextSource {
   private static final String FOLDER = "/net/sf/extjwnl/data/wordnet/wn31/data.";
 
-  /** By lexicographer file number, as in the manual page lexnames(5WN). */
-  private static final List<String> DOMAINS =
+  /** The 45 domains by lexicographer file number, as in the manual page lexnames(5WN). */
+  public static final List<String> DOMAINS =
       List.of(
           "adj.all",
           "adj.pert",

@@ -11,59 +11,14 @@ import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 import org.moe4j.train.config.TrainingConfig;
+import org.moe4j.train.data.WordNetSource;
 import org.moe4j.train.metrics.MetricsWriter;
 import org.moe4j.train.report.LayerRouting.TypicalToken;
 import tools.jackson.databind.json.JsonMapper;
 
 /** The folder of a run that never happened, with numbers such as a real one has. */
 final class SampleRun {
-  static final List<String> DOMAINS =
-      List.of(
-          "adj.all",
-          "adj.pert",
-          "adj.ppl",
-          "adv.all",
-          "noun.Tops",
-          "noun.act",
-          "noun.animal",
-          "noun.artifact",
-          "noun.attribute",
-          "noun.body",
-          "noun.cognition",
-          "noun.communication",
-          "noun.event",
-          "noun.feeling",
-          "noun.food",
-          "noun.group",
-          "noun.location",
-          "noun.motive",
-          "noun.object",
-          "noun.person",
-          "noun.phenomenon",
-          "noun.plant",
-          "noun.possession",
-          "noun.process",
-          "noun.quantity",
-          "noun.relation",
-          "noun.shape",
-          "noun.state",
-          "noun.substance",
-          "noun.time",
-          "verb.body",
-          "verb.change",
-          "verb.cognition",
-          "verb.communication",
-          "verb.competition",
-          "verb.consumption",
-          "verb.contact",
-          "verb.creation",
-          "verb.emotion",
-          "verb.motion",
-          "verb.perception",
-          "verb.possession",
-          "verb.social",
-          "verb.stative",
-          "verb.weather");
+  static final List<String> DOMAINS = WordNetSource.DOMAINS;
 
   private final Path folder;
   private final int steps;
