@@ -43,12 +43,29 @@ public record Taxonomy(
   private static Map<String, List<String>> words() {
     Map<String, List<String>> w = new LinkedHashMap<>();
     w.put("chooser", List.of("token", "expert", "global assignment", "fixed rule"));
-    w.put("signal", List.of("linear", "cosine", "multi-layer", "none", "attention slots"));
+    w.put(
+        "signal",
+        List.of(
+            "linear",
+            "cosine",
+            "multi-layer",
+            "recurrent",
+            "attention",
+            "product keys",
+            "cluster",
+            "none",
+            "attention slots"));
     w.put("unit", List.of("token", "sequence", "task", "domain", "patch", "modality"));
     w.put(
         "learning",
         List.of(
-            "gate gradient", "reinforcement", "straight-through", "sampled", "none", "matching"));
+            "gate gradient",
+            "full gradient",
+            "reinforcement",
+            "straight-through",
+            "sampled",
+            "none",
+            "matching"));
     w.put("choices", List.of("1", "2", "n", "variable"));
     w.put(
         "gate",
@@ -97,7 +114,8 @@ public record Taxonomy(
             "first n",
             "shared expert beside",
             "dense network beside"));
-    w.put("experts", List.of("few large", "many small", "nested", "heterogeneous"));
+    w.put(
+        "experts", List.of("few large", "many small", "nested", "heterogeneous", "single neurons"));
     w.put(
         "systems",
         List.of(
@@ -113,6 +131,22 @@ public record Taxonomy(
     w.put("use", List.of("pre-train", "upcycle", "distil", "fine-tune", "merge", "prune", "serve"));
     return Collections.unmodifiableMap(w);
   }
+
+  /** A linear router over tokens, k of many small experts, dropless: most language models. */
+  public static final Taxonomy TOKEN_TOP_K =
+      new Taxonomy(
+          "token",
+          "linear",
+          "token",
+          "gate gradient",
+          "n",
+          "softmax then select",
+          "fraction times probability",
+          "dropless",
+          "feed-forward",
+          "many small",
+          "grouped",
+          "pre-train");
 
   public Taxonomy {
     check("chooser", chooser);
@@ -143,6 +177,39 @@ public record Taxonomy(
                 + "\"?");
       }
     }
+  }
+
+  /**
+   * These values with another {@code value} of {@code dimension}.
+   *
+   * @throws MoeException if either is unknown
+   */
+  public Taxonomy with(String dimension, String value) {
+    if (!WORDS.containsKey(dimension)) {
+      throw new MoeException(
+          "taxonomy: no dimension \""
+              + dimension
+              + "\"; did you mean \""
+              + Nearest.to(dimension, WORDS.keySet())
+              + "\"?");
+    }
+    Map<String, String> v = values();
+    v.put(dimension, value);
+    return of(List.copyOf(v.values()));
+  }
+
+  /**
+   * The taxonomy of these twelve values, in the survey's order.
+   *
+   * @throws MoeException if one is unknown or their number is not twelve
+   */
+  public static Taxonomy of(List<String> v) {
+    if (v.size() != 12) {
+      throw new MoeException("taxonomy: " + v.size() + " values; give 12");
+    }
+    return new Taxonomy(
+        v.get(0), v.get(1), v.get(2), v.get(3), v.get(4), v.get(5), v.get(6), v.get(7), v.get(8),
+        v.get(9), v.get(10), v.get(11));
   }
 
   /** The values by dimension, in the survey's order. */
