@@ -17,8 +17,16 @@ public final class RouterRegistry {
             LinearRouter.softmaxTopK(),
             LinearRouter.sigmoidTopK(),
             NoisyTopKRouter.entry(),
-            GShardRouter.entry(),
-            LinearRouter.switchTop1())) {
+            HierarchicalRouter.entry(),
+            BatchwiseRouter.entry(),
+            GShardRouter.gshard(),
+            SwitchRouter.entry(),
+            FastMoeGates.naive(),
+            FastMoeGates.noisy(),
+            FastMoeGates.gshard(),
+            FastMoeGates.switchGate(),
+            SwipeRouter.entry(),
+            GShardRouter.stMoe())) {
       ENTRIES.put(entry.name(), entry);
     }
   }

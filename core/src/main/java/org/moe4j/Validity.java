@@ -43,7 +43,7 @@ public final class Validity {
       drops(config, use, force, warnings);
     }
     losses(config, router, warnings);
-    if (config.init() == InitScheme.SHAZEER && !config.router().equals("noisy-top-k")) {
+    if (config.init() == InitScheme.SHAZEER && !drawsLoad(router)) {
       warnings.add(
           "init \"shazeer\" starts the gate at zero, and router \""
               + config.router()
@@ -142,12 +142,17 @@ public final class Validity {
                 + router.name()
                 + "\" exclude each other: its tokens do not choose; set the coefficient to 0");
       }
-      if (term.loss() instanceof LoadBalance && !config.router().equals("noisy-top-k")) {
+      if (term.loss() instanceof LoadBalance && !drawsLoad(router)) {
         warnings.add(
             "balance loss \"load\" has no gradient with router \""
                 + router.name()
                 + "\", which draws no noise");
       }
     }
+  }
+
+  /** Whether the router estimates loads under its own noise. */
+  private static boolean drawsLoad(RouterEntry router) {
+    return router.taxonomy().balance().contains("importance and load");
   }
 }

@@ -18,7 +18,7 @@ class NoisyTopKRouterTest extends InScope {
   private final ParameterStore store = wide(1);
 
   private NoisyTopKRouter router(int k) {
-    NoisyTopKRouter router = new NoisyTopKRouter(D, E, k, 0, store, 0);
+    NoisyTopKRouter router = new NoisyTopKRouter(D, E, k, 0, Init.zeros(), store, 0);
     RandomSource r = new RandomSource(4);
     for (Parameter p : store.all()) {
       p.tensor().detach().copyInPlace(r.normal(0, 0.7, DType.F64, E, D));
@@ -145,7 +145,7 @@ class NoisyTopKRouterTest extends InScope {
   void aZeroGateSpreadsTokensByNoiseAlone() {
     int tokens = 100_000;
     int k = 2;
-    NoisyTopKRouter router = new NoisyTopKRouter(D, E, k, 0, wide(1), 0);
+    NoisyTopKRouter router = new NoisyTopKRouter(D, E, k, 0, Init.zeros(), wide(1), 0);
     TokenContext context = train(tokens, 5);
     TokenChoice r = router.route(normal(tokens, D), context);
     double share = (double) k / E;

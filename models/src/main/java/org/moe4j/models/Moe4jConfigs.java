@@ -11,6 +11,8 @@ import org.moe4j.CapacityRule;
 import org.moe4j.DeviceBalance;
 import org.moe4j.Dispatch;
 import org.moe4j.ExpertForm;
+import org.moe4j.FastMoeNoisyBalance;
+import org.moe4j.FastMoeSwitchBalance;
 import org.moe4j.FractionBalance;
 import org.moe4j.ImportanceBalance;
 import org.moe4j.InitScheme;
@@ -36,6 +38,7 @@ final class Moe4jConfigs {
     @JsonSubTypes.Type(value = CapacityRule.Unlimited.class, name = "unlimited"),
     @JsonSubTypes.Type(value = CapacityRule.Fixed.class, name = "fixed"),
     @JsonSubTypes.Type(value = CapacityRule.Fraction.class, name = "fraction"),
+    @JsonSubTypes.Type(value = CapacityRule.WholeTokens.class, name = "whole-tokens"),
     @JsonSubTypes.Type(value = CapacityRule.Factor.class, name = "factor")
   })
   private interface Rules {}
@@ -47,6 +50,8 @@ final class Moe4jConfigs {
     @JsonSubTypes.Type(value = DeviceBalance.class, name = "device"),
     @JsonSubTypes.Type(value = ImportanceBalance.class, name = "importance"),
     @JsonSubTypes.Type(value = LoadBalance.class, name = "load"),
+    @JsonSubTypes.Type(value = FastMoeNoisyBalance.class, name = "fastmoe-noisy"),
+    @JsonSubTypes.Type(value = FastMoeSwitchBalance.class, name = "fastmoe-switch"),
     @JsonSubTypes.Type(value = RouterZLoss.class, name = "z-loss")
   })
   private interface Losses {}
