@@ -42,29 +42,60 @@ public record Taxonomy(
 
   private static Map<String, List<String>> words() {
     Map<String, List<String>> w = new LinkedHashMap<>();
-    w.put("chooser", List.of("token", "expert", "global assignment", "fixed rule"));
-    w.put("signal", List.of("linear", "cosine", "multi-layer", "none", "attention slots"));
-    w.put("unit", List.of("token", "sequence", "task", "domain", "patch", "modality"));
+    w.put("chooser", List.of("token", "expert", "global assignment", "fixed rule", "none"));
+    w.put(
+        "signal",
+        List.of(
+            "linear",
+            "cosine",
+            "multi-layer",
+            "attention",
+            "recurrent",
+            "product keys",
+            "attention slots",
+            "none"));
+    w.put(
+        "unit",
+        List.of(
+            "token",
+            "sub-token",
+            "slot",
+            "sequence",
+            "task",
+            "domain",
+            "patch",
+            "modality",
+            "none"));
     w.put(
         "learning",
         List.of(
-            "gate gradient", "reinforcement", "straight-through", "sampled", "none", "matching"));
-    w.put("choices", List.of("1", "2", "n", "variable"));
+            "gate gradient",
+            "full gradient",
+            "reinforcement",
+            "straight-through",
+            "sampled",
+            "matching",
+            "none"));
+    w.put("choices", List.of("1", "2", "n", "variable", "all", "none"));
     w.put(
         "gate",
         List.of(
             "softmax then select",
             "select then softmax",
             "sigmoid",
+            "posterior",
             "fixed",
             "dense",
             "renormalised",
-            "not renormalised"));
+            "not renormalised",
+            "none"));
     w.put(
         "balance",
         List.of(
             "importance and load",
+            "mean importance",
             "fraction times probability",
+            "adaptive coefficient",
             "z-loss",
             "mutual information",
             "assignment",
@@ -81,8 +112,10 @@ public record Taxonomy(
             "drop by priority",
             "next choice",
             "random re-route",
+            "unchosen skip",
             "dropless",
-            "pad"));
+            "pad",
+            "none"));
     w.put(
         "placement",
         List.of(
@@ -93,24 +126,53 @@ public record Taxonomy(
             "every layer",
             "every other",
             "every fourth",
+            "all but first",
+            "one layer",
             "last n",
             "first n",
             "shared expert beside",
-            "dense network beside"));
-    w.put("experts", List.of("few large", "many small", "nested", "heterogeneous"));
+            "dense network beside",
+            "none"));
+    w.put(
+        "experts",
+        List.of(
+            "few large",
+            "many small",
+            "hierarchical",
+            "nested",
+            "low-rank",
+            "heterogeneous",
+            "none"));
     w.put(
         "systems",
         List.of(
             "all-to-all",
             "model parallel",
             "pipeline",
+            "sharded",
+            "no communication",
             "offload",
+            "quantised",
             "capacity buffers",
             "block-sparse",
             "grouped",
             "gather",
-            "one-hot"));
-    w.put("use", List.of("pre-train", "upcycle", "distil", "fine-tune", "merge", "prune", "serve"));
+            "one-hot",
+            "dense",
+            "none"));
+    w.put(
+        "use",
+        List.of(
+            "pre-train",
+            "upcycle",
+            "distil",
+            "fine-tune",
+            "merge",
+            "prune",
+            "compress",
+            "serve",
+            "analyse",
+            "evaluate"));
     return Collections.unmodifiableMap(w);
   }
 
