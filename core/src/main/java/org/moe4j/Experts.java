@@ -2,11 +2,8 @@ package org.moe4j;
 
 import org.moe4j.tensor.Tensor;
 
-/** A bank of E experts with stacked weights. */
-public interface Experts {
-  /** E. */
-  int count();
-
+/** A bank of E experts with stacked weights, which dispatchers bring rows to. */
+public non-sealed interface Experts extends ExpertBank {
   /**
    * Each row computed by its expert.
    *

@@ -1,5 +1,6 @@
 package org.moe4j;
 
+import java.util.List;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.Tensor;
 
@@ -14,6 +15,16 @@ public final class ForcedBalanceRouter implements Router {
   /** Wraps {@code inner}, which must be a token-choice router with scores. */
   public ForcedBalanceRouter(Router inner) {
     this.inner = inner;
+  }
+
+  @Override
+  public List<Controller> controllers() {
+    return inner.controllers();
+  }
+
+  @Override
+  public void prepare(CorpusCounts corpus) {
+    inner.prepare(corpus);
   }
 
   @Override

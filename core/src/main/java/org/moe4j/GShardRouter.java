@@ -26,11 +26,60 @@ public final class GShardRouter implements Router {
     NONE
   }
 
+  private static final List<String> POLICIES =
+      List.of("all", "random", "sampling", "threshold", "none");
+
   private final Policy train;
   private final Policy eval;
   private final double threshold;
   private final Gating gating;
   private final Parameter weight;
+
+  /** The registry's entry. */
+  static RouterEntry entry() {
+    return RouterEntry.of(
+            "gshard-top-2",
+            "S05",
+            "top-2 by full softmax, the second expert by a policy; capacity by group")
+        .choices(2)
+        .losses("gshard")
+        .taxonomy(
+            Taxonomy.TOKEN_TOP_K
+                .with("choices", "2")
+                .with("gate", "softmax then select + renormalised")
+                .with("overflow", "drop by position")
+                .with("systems", "capacity buffers"))
+        .options(
+            OptionKey.word("second-expert", "random", POLICIES, "when wanted in training"),
+            OptionKey.word("second-expert-eval", "all", POLICIES, "when wanted in evaluation"),
+            OptionKey.number("threshold", 0.5, "of random (0.5: probability 2 g2) and threshold"),
+            OptionKey.word(
+                "renormalise",
+                "before-drop",
+                List.of("before-drop", "after-drop", "no"),
+                "when the pair is divided by its sum (Lingvo: legacy before, else after)"))
+        .build(
+            s ->
+                new GShardRouter(
+                    s.config().width(),
+                    s.config().experts(),
+                    s.options().constant("second-expert", Policy.class),
+                    s.options().constant("second-expert-eval", Policy.class),
+                    s.options().number("threshold"),
+                    renormalise(s.options()),
+                    s.config().init().gate(s.config().width()),
+                    s.store(),
+                    s.layer()),
+            c -> (long) c.experts() * c.width());
+  }
+
+  private static Renormalise renormalise(Options options) {
+    return switch (options.constant("renormalise", Renormalise.When.class)) {
+      case NO -> Renormalise.NO;
+      case BEFORE_DROP -> Renormalise.beforeDrop(1e-9);
+      case AFTER_DROP -> Renormalise.afterDrop(Math.ulp(1.0f));
+    };
+  }
 
   /**
    * Makes {@code gate.weight} [E,d].

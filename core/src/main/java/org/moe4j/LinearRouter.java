@@ -1,5 +1,7 @@
 package org.moe4j;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.moe4j.tensor.DType;
@@ -21,8 +23,8 @@ public final class LinearRouter implements Router {
 
   /**
    * Makes the router's parameters in {@code store}: {@code gate.weight} [E,d], and where asked for
-   * {@code gate.bias} [E] and {@code gate.e_score_correction_bias} [E] (frozen: a controller moves
-   * it, not the gradient).
+   * {@code gate.bias} [E] and the state {@code gate.e_score_correction_bias} [E], which a
+   * controller moves, not the gradient.
    *
    * @param jitter in training the router's copy of x is multiplied by numbers in [1-jitter,
    *     1+jitter); 0 for none (S06)
@@ -49,11 +51,83 @@ public final class LinearRouter implements Router {
     this.bias = bias ? store.create("gate.bias", role, Init.zeros(), experts) : null;
     if (gating.selectionBias()) {
       this.selectionBias =
-          store.create("gate.e_score_correction_bias", role, Init.zeros(), experts);
-      selectionBias.freeze();
+          store.state(
+              "gate.e_score_correction_bias",
+              layer,
+              Tensor.zeros(DType.F32, store.device(), experts));
     } else {
       this.selectionBias = null;
     }
+  }
+
+  /** Mixtral, OLMoE, Qwen, DeepSeekMoE, gpt-oss: the form is the gating's. */
+  static RouterEntry softmaxTopK() {
+    return entry(
+        RouterEntry.of(
+                "softmax-top-k",
+                "S34",
+                "linear router, softmax, k best (Mixtral, OLMoE, Qwen, DeepSeekMoE, gpt-oss)")
+            .losses("mixtral"),
+        Gating.SOFTMAX_TOP_K,
+        0);
+  }
+
+  /** DeepSeek-V3's form. */
+  static RouterEntry sigmoidTopK() {
+    return entry(
+        RouterEntry.of(
+                "sigmoid-top-k",
+                "S56",
+                "linear router, sigmoid scores, a bias for the selection (DeepSeek-V3)")
+            .losses("mixtral")
+            .taxonomy(
+                Taxonomy.TOKEN_TOP_K
+                    .with("gate", "sigmoid + renormalised")
+                    .with("balance", "bias controller")),
+        Gating.DEEPSEEK_V3,
+        0);
+  }
+
+  /** Switch (S06). */
+  static RouterEntry switchTop1() {
+    return entry(
+        RouterEntry.of("switch", "S06", "top-1 by full softmax, input jitter in training")
+            .losses("switch")
+            .choices(1)
+            .taxonomy(
+                Taxonomy.TOKEN_TOP_K
+                    .with("choices", "1")
+                    .with("gate", "softmax then select + not renormalised")
+                    .with("overflow", "drop by position")
+                    .with("systems", "capacity buffers")),
+        Gating.SWITCH,
+        0.01);
+  }
+
+  /** An entry of this router whose options default to {@code standard} and {@code jitter}. */
+  static RouterEntry entry(RouterEntry.Builder entry, Gating standard, double jitter) {
+    List<OptionKey> keys = new ArrayList<>(GatingOptions.keys(standard));
+    keys.add(OptionKey.flag("bias", false, "a trained bias on the logits"));
+    keys.add(OptionKey.number("jitter", jitter, "in training x is multiplied by 1 +- this"));
+    return entry
+        .options(keys)
+        .build(
+            s ->
+                new LinearRouter(
+                    GatingOptions.read(s.options()),
+                    s.config().width(),
+                    s.config().experts(),
+                    s.config().topK(),
+                    s.options().flag("bias"),
+                    s.options().number("jitter"),
+                    s.config().init().gate(s.config().width()),
+                    s.store(),
+                    s.layer()),
+            c -> (long) c.experts() * (c.width() + (options(c).flag("bias") ? 1 : 0)));
+  }
+
+  private static Options options(MoeConfig config) {
+    return config.routerEntry().check(config);
   }
 
   /** The gating. */

@@ -47,7 +47,7 @@ public record ListedSystem(
 
   /** Whether its routing keeps a causal model causal when it generates. */
   public boolean causal() {
-    return causality != Causality.LOOKS_AROUND;
+    return causality.decodes();
   }
 
   /** The routers that come from this system. */

@@ -101,12 +101,26 @@ public record MoeConfig(
 
   /** All weights of the layer. */
   public long parameters() {
-    return routerParameters() + sharedParameters() + experts * form.parameters(width, expertWidth);
+    MoeConfig in = inside();
+    RouterEntry entry = routerEntry();
+    long experts =
+        entry
+            .bank()
+            .map(bank -> bank.parameters().applyAsLong(in))
+            .orElseGet(() -> in.experts * in.form.parameters(in.width, in.expertWidth));
+    return surroundParameters() + entry.parameters().applyAsLong(in) + sharedParameters() + experts;
   }
 
-  /** The weights a token is computed with: the gate, k experts, the shared expert. */
+  /** The weights a token is computed with: the gate, its experts, the shared expert. */
   public long activeParameters() {
-    return routerParameters() + sharedParameters() + topK * form.parameters(width, expertWidth);
+    MoeConfig in = inside();
+    RouterEntry entry = routerEntry();
+    long experts =
+        entry
+            .bank()
+            .map(bank -> bank.activeParameters().applyAsLong(in))
+            .orElseGet(() -> perToken(entry, in) * in.form.parameters(in.width, in.expertWidth));
+    return surroundParameters() + entry.parameters().applyAsLong(in) + sharedParameters() + experts;
   }
 
   /**
@@ -115,14 +129,33 @@ public record MoeConfig(
    * many.
    */
   public long flopsPerToken() {
-    long perUnit = 2L * form.matrices() * width;
-    long gates = 2L * width * (experts + (sharedGate ? 1 : 0));
-    return perUnit * ((long) topK * expertWidth + sharedWidth) + gates;
+    MoeConfig in = inside();
+    RouterEntry entry = routerEntry();
+    long experts =
+        entry
+            .bank()
+            .map(bank -> bank.flops().applyAsLong(in))
+            .orElseGet(() -> in.perUnit() * perToken(entry, in) * in.expertWidth);
+    long rows = entry.surrounding().map(s -> s.rows().applyAsLong(this)).orElse(1L);
+    long shared = perUnit() * sharedWidth + (sharedGate ? 2L * width : 0);
+    return 2 * surroundParameters() + rows * (entry.flops().applyAsLong(in) + experts) + shared;
   }
 
-  private long routerParameters() {
-    RouterEntry entry = routerEntry();
-    return entry.parameters().applyAsLong(this);
+  private static long perToken(RouterEntry entry, MoeConfig config) {
+    return entry.expertsPerToken().applyAsLong(config);
+  }
+
+  private long perUnit() {
+    return 2L * form.matrices() * width;
+  }
+
+  /** What router and experts see of this configuration; itself without a surrounding. */
+  MoeConfig inside() {
+    return routerEntry().surrounding().map(s -> s.inside().apply(this)).orElse(this);
+  }
+
+  private long surroundParameters() {
+    return routerEntry().surrounding().map(s -> s.parameters().applyAsLong(this)).orElse(0L);
   }
 
   private long sharedParameters() {

@@ -2,6 +2,7 @@ package org.moe4j;
 
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.UnaryOperator;
@@ -22,7 +23,8 @@ public final class MoeLayer {
   private final int layer;
   private final Causality causality;
   private final Router router;
-  private final FeedForwardExperts experts;
+  private final ExpertBank experts;
+  private final @Nullable Surround surround;
   private final @Nullable SharedExpert shared;
   private final Dispatcher<?> dispatcher;
 
@@ -42,18 +44,25 @@ public final class MoeLayer {
     this.layer = layer;
     RouterEntry entry = config.routerEntry();
     this.causality = entry.causality();
-    Router made = entry.maker().apply(new RouterSetup(config, entry.check(config), store, layer));
+    entry.validate(config);
+    Options options = entry.check(config);
+    MoeConfig inside = config.inside();
+    RouterSetup within = new RouterSetup(inside, options, store, layer);
+    Router made = entry.maker().apply(within);
     this.router = config.forceBalance() ? new ForcedBalanceRouter(made) : made;
     this.experts =
-        new FeedForwardExperts(
-            config.form(),
-            config.experts(),
-            config.width(),
-            config.expertWidth(),
-            config.expertDropout(),
-            config.init(),
-            store.under("experts"),
-            layer);
+        entry
+            .bank()
+            .map(
+                bank ->
+                    bank.maker()
+                        .apply(new RouterSetup(inside, options, store.under("experts"), layer)))
+            .orElseGet(() -> feedForward(inside, store, layer));
+    this.surround =
+        entry
+            .surrounding()
+            .map(s -> s.maker().apply(new RouterSetup(config, options, store, layer)))
+            .orElse(null);
     this.shared =
         config.sharedWidth() == 0
             ? null
@@ -68,12 +77,25 @@ public final class MoeLayer {
     this.dispatcher = config.dispatch().dispatcher();
   }
 
+  private static ExpertBank feedForward(MoeConfig config, ParameterStore store, int layer) {
+    return new FeedForwardExperts(
+        config.form(),
+        config.experts(),
+        config.width(),
+        config.expertWidth(),
+        config.expertDropout(),
+        config.init(),
+        store.under("experts"),
+        layer);
+  }
+
   private MoeLayer(MoeLayer other, Router router) {
     this.config = other.config;
     this.layer = other.layer;
     this.causality = other.causality;
     this.router = router;
     this.experts = other.experts;
+    this.surround = other.surround;
     this.shared = other.shared;
     this.dispatcher = other.dispatcher;
   }
@@ -99,8 +121,13 @@ public final class MoeLayer {
   }
 
   /** The routed experts. */
-  public FeedForwardExperts experts() {
+  public ExpertBank experts() {
     return experts;
+  }
+
+  /** The controllers of this layer's state, to be told of every optimiser step. */
+  public List<Controller> controllers() {
+    return router.controllers();
   }
 
   /** The shared expert, if there is one. */
@@ -118,7 +145,7 @@ public final class MoeLayer {
    */
   public MoeOutput forward(Tensor x, TokenContext context) {
     TokenContext here = context.atLayer(layer);
-    if (here.phase() == Phase.DECODE && causality == Causality.LOOKS_AROUND) {
+    if (here.phase() == Phase.DECODE && !causality.decodes()) {
       throw new MoeException(
           "layer "
               + layer
@@ -128,22 +155,39 @@ public final class MoeLayer {
               + " decode; use a per-token router or score whole sequences");
     }
     Tensor tokens = flat(x, here);
-    Routing routing = router.route(tokens, here);
+    Tensor rows = surround == null ? tokens : surround.before(tokens, here);
+    TokenContext inside = surround == null ? here : surround.inside(here);
+    Routing routing = router.route(rows, inside);
     if (routing instanceof TokenChoice choice) {
-      routing = config.capacity().apply(choice, here);
+      routing = config.capacity().apply(choice, inside);
     }
-    // Dense mixes have nothing to save: the reference serves them whatever is configured.
-    Dispatcher<?> how = routing instanceof Blend ? new OneHotDispatcher() : dispatcher;
-    Tensor y = how.apply(tokens, routing, experts, here);
+    Tensor y = mixed(rows, routing, inside);
+    if (surround != null) {
+      y = surround.after(y, here);
+    }
     if (shared != null) {
       y = y.add(shared.forward(tokens));
     }
-    Map<String, Tensor> losses = losses(routing, here);
+    Map<String, Tensor> losses = losses(routing, inside);
     Tensor balance =
         losses.values().stream()
             .reduce(Tensor::add)
             .orElseGet(() -> Tensor.zeros(DType.F32, x.device()));
-    return new MoeOutput(y.view(x.shape()), routing, balance, losses, here);
+    return new MoeOutput(y.view(x.shape()), routing, balance, losses, inside);
+  }
+
+  private Tensor mixed(Tensor rows, Routing routing, TokenContext context) {
+    return switch (experts) {
+      case RetrievalExperts bank when routing instanceof Retrieval retrieval ->
+          bank.forward(rows, retrieval, context);
+      case RetrievalExperts bank ->
+          throw new IllegalStateException("these experts are gathered by a retrieval alone");
+      case Experts bank -> {
+        // Dense mixes have nothing to save: the reference serves them whatever is configured.
+        Dispatcher<?> how = routing instanceof Blend ? new OneHotDispatcher() : dispatcher;
+        yield how.apply(rows, routing, bank, context);
+      }
+    };
   }
 
   private Tensor flat(Tensor x, TokenContext context) {

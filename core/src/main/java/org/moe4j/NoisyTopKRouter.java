@@ -17,6 +17,32 @@ public final class NoisyTopKRouter implements Router {
   private final Parameter weight;
   private final Parameter noise;
 
+  /** The registry's entry. */
+  static RouterEntry entry() {
+    return RouterEntry.of(
+            "noisy-top-k",
+            "S01",
+            "noisy top-k gate, softmax over the chosen; with importance and load losses")
+        .taxonomy(
+            Taxonomy.TOKEN_TOP_K
+                .with("gate", "select then softmax")
+                .with("balance", "importance and load"))
+        .losses("importance", "load")
+        .options(
+            OptionKey.number("noise-epsilon", 0, "added to the noise's deviation (code: 0.01)"))
+        .flops(c -> 4L * c.width() * c.experts())
+        .build(
+            s ->
+                new NoisyTopKRouter(
+                    s.config().width(),
+                    s.config().experts(),
+                    s.config().topK(),
+                    s.options().number("noise-epsilon"),
+                    s.store(),
+                    s.layer()),
+            c -> 2L * c.experts() * c.width());
+  }
+
   /**
    * Makes {@code gate.weight} and {@code gate.noise_weight}, both [E,d] and zero.
    *

@@ -3,8 +3,8 @@ package org.moe4j;
 import org.moe4j.tensor.Tensor;
 
 /**
- * A trained tensor with its name in the model and its role. Its memory lives until {@link
- * ParameterStore#close}.
+ * A tensor with its name in the model and its role: trained, unless it is {@link Role.State}. Its
+ * memory lives until {@link ParameterStore#close}.
  */
 public final class Parameter {
   private final String name;
@@ -14,7 +14,8 @@ public final class Parameter {
   Parameter(String name, Role role, Tensor tensor) {
     this.name = name;
     this.role = role;
-    this.tensor = tensor.keep().requiresGrad(true);
+    Tensor kept = tensor.keep();
+    this.tensor = role instanceof Role.State ? kept : kept.requiresGrad(true);
   }
 
   /** The full dotted name, for instance {@code layers.3.moe.gate.weight}. */

@@ -1,5 +1,6 @@
 package org.moe4j;
 
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -10,6 +11,7 @@ import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.RandomSource;
 import org.moe4j.tensor.Scope;
+import org.moe4j.tensor.Tensor;
 
 /**
  * The parameters of a model, by name, in the order they were made. Building blocks receive a store
@@ -68,7 +70,46 @@ public final class ParameterStore implements AutoCloseable {
     }
   }
 
-  /** All parameters of the whole store, in order. */
+  /**
+   * Keeps state that no gradient trains: saved with the model in the type of {@code initial}.
+   *
+   * @param initial its first value, of any type
+   */
+  public Parameter state(String name, int layer, Tensor initial) {
+    String full = prefix + name;
+    if (parameters.containsKey(full)) {
+      throw new IllegalStateException("parameter " + full + " was made twice");
+    }
+    Parameter p = new Parameter(full, new Role.State(layer), initial.detach().to(device).copy());
+    parameters.put(full, p);
+    return p;
+  }
+
+  /**
+   * The parameter {@code name} of the whole model, whatever part this store is seen from: made at
+   * the first call, then shared by all layers that ask for it (S10's embedding, S55's cell).
+   *
+   * @throws MoeException if an earlier layer made it with another shape
+   */
+  public Parameter shared(String name, Role role, Init init, long... shape) {
+    Parameter made = parameters.get(name);
+    if (made == null) {
+      return new ParameterStore(parameters, "", random, device, dtype)
+          .create(name, role, init, shape);
+    }
+    if (!Arrays.equals(made.tensor().shape(), shape)) {
+      throw new MoeException(
+          "parameter "
+              + name
+              + " is shared by all layers; it is "
+              + made
+              + ", and a layer asks for "
+              + Arrays.toString(shape));
+    }
+    return made;
+  }
+
+  /** All parameters and state of the whole store, in order. */
   public Collection<Parameter> all() {
     return Collections.unmodifiableCollection(parameters.values());
   }
@@ -86,9 +127,13 @@ public final class ParameterStore implements AutoCloseable {
     return p;
   }
 
-  /** The number of elements of the parameters that {@code which} accepts. */
+  /** The number of elements of the parameters that {@code which} accepts; state never counts. */
   public long count(Predicate<Parameter> which) {
-    return all().stream().filter(which).mapToLong(p -> p.tensor().numel()).sum();
+    return all().stream()
+        .filter(p -> !(p.role() instanceof Role.State))
+        .filter(which)
+        .mapToLong(p -> p.tensor().numel())
+        .sum();
   }
 
   /** The device the parameters live on. */

@@ -11,6 +11,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.moe4j.tensor.MoeException;
 
 /** The sixty systems of the Hugging Face reading list of Mixture-of-Experts papers, as data. */
@@ -105,8 +106,6 @@ public final class ReadingList {
       String where, List<List<String>> block, List<ListedSystem> before) {
     List<String> head = block.get(0);
     List<String> paper = block.get(1);
-    List<String> a = block.get(2);
-    List<String> b = block.get(3);
     String id = head.getFirst();
     if (before.stream().anyMatch(s -> s.id().equals(id))) {
       throw new MoeException(where + id + " is in the list twice; give one another number");
@@ -119,19 +118,7 @@ public final class ReadingList {
               paper.getFirst(), paper.get(1), Integer.parseInt(paper.get(2)), paper.get(3)),
           constant(ListedSystem.State.class, head.get(2)),
           constant(Causality.class, head.get(3)),
-          new Taxonomy(
-              a.get(0),
-              a.get(1),
-              a.get(2),
-              a.get(3),
-              a.get(4),
-              a.get(5),
-              b.get(0),
-              b.get(1),
-              b.get(2),
-              b.get(3),
-              b.get(4),
-              b.get(5)));
+          Taxonomy.of(Stream.concat(block.get(2).stream(), block.get(3).stream()).toList()));
     } catch (NumberFormatException e) {
       throw new MoeException(where + id + ": \"" + paper.get(2) + "\" is not a year", e);
     } catch (MoeException e) {

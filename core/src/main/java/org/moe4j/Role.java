@@ -14,6 +14,12 @@ public sealed interface Role {
   /** A shared expert, which every token visits. */
   record SharedExpert(int layer) implements Role {}
 
+  /**
+   * State that no gradient trains: a controller's bias or coefficients, a hash table, a prior over
+   * domains. It is saved with the model in its own type and counts as no parameter.
+   */
+  record State(int layer) implements Role {}
+
   /** The token embedding, or the output projection that may be tied to it. */
   record Embedding() implements Role {}
 

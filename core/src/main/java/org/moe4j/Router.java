@@ -1,5 +1,6 @@
 package org.moe4j;
 
+import java.util.List;
 import org.moe4j.tensor.Tensor;
 
 /**
@@ -16,4 +17,15 @@ public interface Router {
    * @throws org.moe4j.tensor.MoeException if the input is not finite or the context lacks something
    */
   Routing route(Tensor x, TokenContext context);
+
+  /** The controllers of this router's state, to be told of every optimiser step. */
+  default List<Controller> controllers() {
+    return List.of();
+  }
+
+  /**
+   * Looks at the corpus once, before a model's first step; what it learns is state and is saved
+   * with the model. Most routers need nothing of it.
+   */
+  default void prepare(CorpusCounts corpus) {}
 }

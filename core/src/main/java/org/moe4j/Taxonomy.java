@@ -49,11 +49,12 @@ public record Taxonomy(
             "linear",
             "cosine",
             "multi-layer",
-            "attention",
             "recurrent",
+            "attention",
             "product keys",
-            "attention slots",
-            "none"));
+            "cluster",
+            "none",
+            "attention slots"));
     w.put(
         "unit",
         List.of(
@@ -74,8 +75,8 @@ public record Taxonomy(
             "reinforcement",
             "straight-through",
             "sampled",
-            "matching",
-            "none"));
+            "none",
+            "matching"));
     w.put("choices", List.of("1", "2", "n", "variable", "all", "none"));
     w.put(
         "gate",
@@ -83,9 +84,9 @@ public record Taxonomy(
             "softmax then select",
             "select then softmax",
             "sigmoid",
-            "posterior",
             "fixed",
             "dense",
+            "posterior",
             "renormalised",
             "not renormalised",
             "none"));
@@ -138,6 +139,7 @@ public record Taxonomy(
         List.of(
             "few large",
             "many small",
+            "single neurons",
             "hierarchical",
             "nested",
             "low-rank",
@@ -176,6 +178,22 @@ public record Taxonomy(
     return Collections.unmodifiableMap(w);
   }
 
+  /** A linear router over tokens, k of many small experts, dropless: most language models. */
+  public static final Taxonomy TOKEN_TOP_K =
+      new Taxonomy(
+          "token",
+          "linear",
+          "token",
+          "gate gradient",
+          "n",
+          "softmax then select",
+          "fraction times probability",
+          "dropless",
+          "feed-forward",
+          "many small",
+          "grouped",
+          "pre-train");
+
   public Taxonomy {
     check("chooser", chooser);
     check("signal", signal);
@@ -205,6 +223,39 @@ public record Taxonomy(
                 + "\"?");
       }
     }
+  }
+
+  /**
+   * These values with another {@code value} of {@code dimension}.
+   *
+   * @throws MoeException if either is unknown
+   */
+  public Taxonomy with(String dimension, String value) {
+    if (!WORDS.containsKey(dimension)) {
+      throw new MoeException(
+          "taxonomy: no dimension \""
+              + dimension
+              + "\"; did you mean \""
+              + Nearest.to(dimension, WORDS.keySet())
+              + "\"?");
+    }
+    Map<String, String> v = values();
+    v.put(dimension, value);
+    return of(List.copyOf(v.values()));
+  }
+
+  /**
+   * The taxonomy of these twelve values, in the survey's order.
+   *
+   * @throws MoeException if one is unknown or their number is not twelve
+   */
+  public static Taxonomy of(List<String> v) {
+    if (v.size() != 12) {
+      throw new MoeException("taxonomy: " + v.size() + " values; give 12");
+    }
+    return new Taxonomy(
+        v.get(0), v.get(1), v.get(2), v.get(3), v.get(4), v.get(5), v.get(6), v.get(7), v.get(8),
+        v.get(9), v.get(10), v.get(11));
   }
 
   /** The values by dimension, in the survey's order. */

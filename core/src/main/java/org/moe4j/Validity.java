@@ -36,7 +36,8 @@ public final class Validity {
   public static List<String> check(MoeConfig config, Use use, boolean force) {
     List<String> warnings = new ArrayList<>();
     RouterEntry router = config.routerEntry();
-    router.check(config);
+    router.validate(config);
+    form(config, router);
     causality(router, use, force, warnings);
     if (!config.capacity().unlimited()) {
       drops(config, use, force, warnings);
@@ -51,8 +52,39 @@ public final class Validity {
     return warnings;
   }
 
+  /** What a plan's form excludes. */
+  private static void form(MoeConfig config, RouterEntry router) {
+    if (router.form() != RoutingForm.TOKEN_CHOICE && !config.capacity().unlimited()) {
+      String why =
+          switch (router.form()) {
+            case EXPERT_CHOICE -> "each of its experts takes a fixed number of tokens";
+            case DENSE -> "all of its experts compute all tokens";
+            case SLOTS -> "its slots are its capacity";
+            default -> "its experts are gathered";
+          };
+      throw new MoeException(
+          "router \""
+              + router.name()
+              + "\" and a capacity factor exclude each other: "
+              + why
+              + "; leave the capacity factor out");
+    }
+    if (router.form() != RoutingForm.TOKEN_CHOICE && config.forceBalance()) {
+      throw new MoeException(
+          "router \""
+              + router.name()
+              + "\" and forced balance exclude each other: no token chooses; leave it out");
+    }
+  }
+
   private static void causality(RouterEntry router, Use use, boolean force, List<String> warnings) {
-    if (router.causality() != Causality.LOOKS_AROUND || use == Use.ENCODER) {
+    if (use == Use.CAUSAL_TRAINING && router.causality() == Causality.TRAINING_ONLY) {
+      warnings.add(
+          "router \""
+              + router.name()
+              + "\" looks at other tokens in training; evaluation and decoding do not");
+    }
+    if (router.causality().decodes() || use == Use.ENCODER) {
       return;
     }
     String line = "router \"" + router.name() + "\" looks at other tokens: not for " + use.label;
@@ -94,6 +126,12 @@ public final class Validity {
     boolean tokensChoose = router.taxonomy().chooser().equals("token");
     for (BalanceTerm term : config.balance()) {
       String loss = term.loss().name();
+      if (term.loss() instanceof RouterZLoss && !router.scored() && term.coefficient() > 0) {
+        throw new MoeException(
+            "balance loss \"z-loss\" and router \""
+                + router.name()
+                + "\" exclude each other: it has no logits; set the coefficient to 0");
+      }
       boolean fraction =
           term.loss() instanceof FractionBalance || term.loss() instanceof DeviceBalance;
       if (fraction && !tokensChoose && term.coefficient() > 0) {

@@ -154,6 +154,7 @@ class ReadingListTest {
   void causalIsWhatDoesNotLookAround() {
     assertThat(ReadingList.system("S06").causal()).isTrue();
     assertThat(ReadingList.system("S14").causal()).isTrue();
+    assertThat(ReadingList.system("S09").causal()).isTrue();
     assertThat(ReadingList.system("S19").causal()).isFalse();
     assertThat(ReadingList.system("S28").causal()).isFalse();
   }

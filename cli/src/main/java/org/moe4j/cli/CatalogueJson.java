@@ -33,7 +33,7 @@ final class CatalogueJson {
   private static void write(RouterEntry r, ObjectNode json) {
     json.put("name", r.name())
         .put("description", r.description())
-        .put("causal", Causal.is(r.causality()))
+        .put("causal", r.causality().decodes())
         .put("causality", Causal.label(r.causality()));
     write(r.taxonomy(), json);
     ObjectNode options = json.putObject("options");

@@ -7,10 +7,6 @@ import org.moe4j.Causality;
 final class Causal {
   private Causal() {}
 
-  static boolean is(Causality causality) {
-    return causality != Causality.LOOKS_AROUND;
-  }
-
   static String yesOrNo(boolean causal) {
     return causal ? "yes" : "no";
   }
@@ -22,13 +18,13 @@ final class Causal {
 
   /** For instance {@code no: looks at later tokens or other sequences}. */
   static String sentence(Causality causality) {
-    return yesOrNo(is(causality))
+    return yesOrNo(causality.decodes())
         + ": "
         + switch (causality) {
           case PER_TOKEN -> "looks at no other tokens";
           case PAST -> "looks at earlier tokens of the same sequence alone";
+          case TRAINING_ONLY -> "looks at other tokens in training alone, at none afterwards";
           case LOOKS_AROUND -> "looks at later tokens or other sequences";
-          default -> "looks at other tokens in training alone";
         };
   }
 }

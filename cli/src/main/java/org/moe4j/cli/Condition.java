@@ -55,7 +55,7 @@ record Condition(String key, String word) {
   }
 
   boolean holds(RouterEntry r) {
-    return holds(r.taxonomy(), ListedSystem.State.BUILT, Causal.is(r.causality()));
+    return holds(r.taxonomy(), ListedSystem.State.BUILT, r.causality().decodes());
   }
 
   private boolean holds(Taxonomy taxonomy, ListedSystem.State state, boolean causal) {

@@ -8,6 +8,7 @@ import java.util.OptionalInt;
 import java.util.Set;
 import java.util.function.Predicate;
 import org.moe4j.ParameterStore;
+import org.moe4j.Role;
 import org.moe4j.tensor.AtomicFile;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
@@ -77,7 +78,9 @@ public final class HfCheckpoint {
     List<SafetensorsWriter.Item> items = new ArrayList<>();
     for (WeightMap.Part part : names(model, layout, LlamaNames.Form.PER_EXPERT).list()) {
       List<Long> shape = part.shape();
-      StoredTensor stored = new StoredTensor(part.name(), options.dtype(), shape);
+      DType own = part.parameter().tensor().dtype();
+      DType dtype = part.parameter().role() instanceof Role.State ? own : options.dtype();
+      StoredTensor stored = new StoredTensor(part.name(), dtype, shape);
       items.add(new SafetensorsWriter.Item(stored, part::tensor));
     }
     SafetensorsWriter.writeFolder(folder, items, Map.of("format", "pt"), options.maxShardBytes());

@@ -70,7 +70,9 @@ final class LlamaNames {
     MoeLayer moe = model.blocks().get(layer).moe().orElseThrow();
     String inside = at + (form == Form.FUSED ? "mlp" : names.layer()) + ".";
     map.whole(inside + "gate.weight", gate(model.parameters(), layer));
-    FeedForwardExperts experts = moe.experts();
+    if (!(moe.experts() instanceof FeedForwardExperts experts)) {
+      throw new IllegalStateException("these families have feed-forward experts");
+    }
     if (form == Form.FUSED) {
       map.whole(at + FUSED_IN, experts.in());
       map.whole(inside + "experts.down_proj", experts.out());

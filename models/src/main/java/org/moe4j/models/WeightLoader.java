@@ -60,14 +60,15 @@ final class WeightLoader {
                 + ", the configuration expects "
                 + Arrays.toString(wanted.shape()));
       }
-      if (!stored.dtype().isFloating()) {
+      if (wanted.dtype().isFloating() != stored.dtype().isFloating()) {
         throw new MoeException(
             from.path()
                 + ": tensor "
                 + part.name()
                 + " is of type "
                 + stored.dtype().label()
-                + ", expected a floating-point type");
+                + ", expected "
+                + (wanted.dtype().isFloating() ? "a floating-point type" : wanted.dtype().label()));
       }
     }
   }

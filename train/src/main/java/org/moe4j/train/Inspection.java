@@ -149,7 +149,8 @@ public record Inspection(
     Map<String, Long> bytes = new LinkedHashMap<>();
     long total = 0;
     for (Parameter p : model.parameters().all()) {
-      long size = p.tensor().numel() * dtype.bytes();
+      DType stored = p.role() instanceof Role.State ? p.tensor().dtype() : dtype;
+      long size = p.tensor().numel() * stored.bytes();
       bytes.merge(name(p.role()), size, Long::sum);
       total += size;
     }
@@ -160,6 +161,7 @@ public record Inspection(
   private static String name(Role role) {
     return switch (role) {
       case Role.Gate g -> "router";
+      case Role.State state -> "state";
       case Role.RoutedExperts r -> "routed_experts";
       case Role.SharedExpert s -> "shared_experts";
       case Role.Embedding e -> "embedding";

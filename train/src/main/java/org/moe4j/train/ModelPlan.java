@@ -110,24 +110,38 @@ public final class ModelPlan {
                     new CapacityRule.Factor(factor, true, CapacityRule.Rounding.CEIL),
                     CapacityRule.UNLIMITED,
                     Grouping.BATCH,
-                    DropOrder.TOKEN,
+                    DropOrder.valueOf(s.dropOrder().name()),
                     false))
         .orElse(Capacity.NONE);
   }
 
-  /** The losses of the router's own system; else those that count all choices. */
+  /** The losses that are named; else those of the router's own system. */
   private static List<BalanceTerm> balance(MoeSection s) {
-    List<String> names =
-        switch (s.router()) {
-          case "noisy-top-k" -> List.of("importance", "load");
-          case "gshard-top-2" -> List.of("gshard");
-          case "switch" -> List.of("switch");
-          default -> List.of("mixtral");
-        };
     List<BalanceTerm> terms = new ArrayList<>();
-    names.forEach(n -> add(terms, BalanceRegistry.named(n), s.balanceLoss()));
-    add(terms, new RouterZLoss(), s.zLoss());
+    if (s.losses().isEmpty()) {
+      RouterRegistry.named(s.router())
+          .losses()
+          .forEach(n -> add(terms, BalanceRegistry.named(n), s.balanceLoss()));
+    } else {
+      s.losses().forEach((n, w) -> add(terms, BalanceRegistry.named(n), weight(n, w)));
+    }
+    Balance z = new RouterZLoss();
+    if (!s.losses().containsKey(z.name()) && RouterRegistry.named(s.router()).scored()) {
+      add(terms, z, s.zLoss());
+    }
     return terms;
+  }
+
+  private static double weight(String loss, String text) {
+    try {
+      double weight = Double.parseDouble(text);
+      if (weight >= 0 && Double.isFinite(weight)) {
+        return weight;
+      }
+    } catch (NumberFormatException e) {
+      // Refused below, as a negative number is.
+    }
+    throw new MoeException("[moe.losses] " + loss + " = " + text + "; give its weight, at least 0");
   }
 
   private static void add(List<BalanceTerm> terms, Balance loss, double coefficient) {

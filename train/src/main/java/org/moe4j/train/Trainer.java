@@ -1,10 +1,12 @@
 package org.moe4j.train;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.moe4j.MoeLayer;
 import org.moe4j.Parameter;
 import org.moe4j.RoutingStats;
 import org.moe4j.TokenContext;
@@ -90,6 +92,7 @@ public final class Trainer implements AutoCloseable {
     if (finite) {
       double excess = settings.clip() > 0 ? Math.max(1, norm / settings.clip()) : 1;
       optimiser.update(rate, batches * excess);
+      control(routing);
     }
     Gradients.clear(parameters);
     count(finite);
@@ -104,6 +107,15 @@ public final class Trainer implements AutoCloseable {
         tokens,
         seconds,
         List.copyOf(routing));
+  }
+
+  /** Tells the controllers of each sparse layer what its routing was in this step. */
+  private void control(List<RoutingStats> routing) {
+    List<MoeLayer> layers = model.blocks().stream().flatMap(b -> b.moe().stream()).toList();
+    for (int i = 0; i < routing.size(); i++) {
+      RoutingStats stats = routing.get(i);
+      layers.get(i).controllers().forEach(c -> c.update(stats));
+    }
   }
 
   /** Forward and backward over one batch, whose memory is then free but for the gradients. */
@@ -132,7 +144,9 @@ public final class Trainer implements AutoCloseable {
     long s = batch.length();
     Tensor ids = Tensor.of(batch.inputs(), b, s).to(model.parameters().device());
     Tensor targets = Tensor.of(batch.targets(), b, s).to(model.parameters().device());
-    return model.loss(ids, targets, context);
+    long[] domains = Arrays.stream(batch.domains()).asLongStream().toArray();
+    Tensor domain = Tensor.of(domains, b, s).to(model.parameters().device());
+    return model.loss(ids, targets, context.withDomains(domain));
   }
 
   private void count(boolean finite) {

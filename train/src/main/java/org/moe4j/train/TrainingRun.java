@@ -183,10 +183,11 @@ public final class TrainingRun {
         (config.run().device() == RunSection.Device.CUDA ? Device.CUDA : Device.CPU).require();
     // What is impossible is told before any time is spent on the text.
     DecoderConfig plan = ModelPlan.of(config, config.data().vocabSize());
+    boolean leaks = config.moe().allowLeaks();
     plan.feedForward().stream()
         .flatMap(f -> f.sparse().stream())
         .distinct()
-        .flatMap(m -> Validity.check(m, Validity.Use.CAUSAL_TRAINING, false).stream())
+        .flatMap(m -> Validity.check(m, Validity.Use.CAUSAL_TRAINING, leaks).stream())
         .forEach(listener::warning);
     Corpus corpus = Corpus.read(config, folder.tokenizer(), listener);
     Checkpoints checkpoints = folder.checkpoints();

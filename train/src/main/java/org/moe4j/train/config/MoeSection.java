@@ -36,10 +36,27 @@ public record MoeSection(
             above = 0,
             max = 1_000_000)
         Optional<Double> capacityFactor,
+    @Key(
+            doc =
+                "Who finds room first under a capacity factor: token (earlier tokens), choice (all"
+                    + " first choices before any second) or priority (the surest tokens of the"
+                    + " batch, S12; not causal).")
+        DropOrder dropOrder,
     @Key(doc = "Nonlinearity of an expert; the GLU kinds have a gate beside it.")
         Activation activation,
-    @Key(doc = "Weight of the load-balancing loss.", min = 0) double balanceLoss,
-    @Key(doc = "Weight of the router z-loss.", min = 0) double zLoss,
+    @Key(doc = "Weight of the load-balancing losses of the router's own system.", min = 0)
+        double balanceLoss,
+    @Key(
+            doc =
+                "Balance losses by name with their weights, in place of those of the router's own"
+                    + " system; moe list shows them.")
+        Map<String, String> losses,
+    @Key(doc = "Weight of the router z-loss, for routers that have logits.", min = 0) double zLoss,
+    @Key(
+            doc =
+                "Train with a router or drop order that looks at later tokens, for reproductions:"
+                    + " its losses are too good to be true.")
+        boolean allowLeaks,
     @Key(doc = "Settings that this router alone has, by name.") Map<String, String> options) {
 
   /** When the combine weights are normalised. */
@@ -56,6 +73,13 @@ public record MoeSection(
     EINSUM
   }
 
+  /** Who finds room first. */
+  public enum DropOrder {
+    TOKEN,
+    CHOICE,
+    PRIORITY
+  }
+
   /** The nonlinearity of an expert. */
   public enum Activation {
     SWIGLU,
@@ -66,6 +90,7 @@ public record MoeSection(
 
   /** Refuses more choices than experts, and a capacity that nothing would apply. */
   public MoeSection {
+    losses = Collections.unmodifiableMap(new LinkedHashMap<>(losses));
     options = Collections.unmodifiableMap(new LinkedHashMap<>(options));
     Check.that(
         !router.isBlank(), "moe", "router is empty; name one, for example \"softmax-top-k\"");
@@ -95,9 +120,12 @@ public record MoeSection(
         Optional.empty(),
         Dispatcher.DROPLESS,
         Optional.empty(),
+        DropOrder.TOKEN,
         Activation.SWIGLU,
         0.01,
+        Map.of(),
         0.001,
+        false,
         Map.of());
   }
 }

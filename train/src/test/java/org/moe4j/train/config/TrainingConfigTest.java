@@ -237,9 +237,12 @@ class TrainingConfigTest {
             m.scale(),
             MoeSection.Dispatcher.CAPACITY,
             Optional.of(-1.0),
+            m.dropOrder(),
             m.activation(),
             m.balanceLoss(),
+            m.losses(),
             m.zLoss(),
+            m.allowLeaks(),
             m.options());
     assertThatThrownBy(() -> new TrainingConfig(d.run(), d.data(), d.model(), broken, d.train()))
         .isInstanceOf(MoeException.class)
