@@ -36,6 +36,7 @@ final class CatalogueJson {
         .put("causal", r.causality().decodes())
         .put("causality", Causal.label(r.causality()));
     write(r.taxonomy(), json);
+    r.losses().forEach(json.putArray("losses")::add);
     ObjectNode options = json.putObject("options");
     r.options().forEach(key -> write(key, options.putObject(key.key())));
   }

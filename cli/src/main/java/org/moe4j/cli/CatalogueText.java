@@ -47,7 +47,7 @@ final class CatalogueText {
 
   /** One line per loss. */
   void losses(Collection<BalanceRegistry.Entry> losses) {
-    out.println("Balance losses");
+    out.println("Balance losses, for NAME = WEIGHT under [moe.losses]");
     TextTable table = new TextTable(24, 4);
     losses.forEach(b -> table.row(b.loss().name(), b.paper(), b.description()));
     table.print(out, 2);
@@ -96,6 +96,8 @@ final class CatalogueText {
     title(r.name() + ", router of " + origin(r.paper()));
     line("router", r.description());
     line("causal", Causal.sentence(r.causality()));
+    r.choices().ifPresent(k -> line("top-k", k + " and no other"));
+    line("losses", names(r.losses()));
     if (r.options().isEmpty()) {
       line("options", "-");
       return;
