@@ -38,9 +38,7 @@ record Catalogue(
   Catalogue named(List<String> names) {
     names.forEach(this::require);
     return new Catalogue(
-        systems.stream()
-            .filter(s -> among(names, s.id()) || among(names, s.name()))
-            .toList(),
+        systems.stream().filter(s -> among(names, s.id()) || among(names, s.name())).toList(),
         routers.stream().filter(r -> among(names, r.name())).toList(),
         losses.stream().filter(b -> among(names, b.loss().name())).toList());
   }

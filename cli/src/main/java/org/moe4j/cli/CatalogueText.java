@@ -42,7 +42,7 @@ final class CatalogueText {
     out.println(
         (systems.size() == 1 ? "1 system, " : systems.size() + " systems, ")
             + built
-            + " built. Causal: a token's routing depends on no later token and no other sequence.");
+            + " built. Causal: decoding a token looks at no later token and no other sequence.");
   }
 
   /** One line per loss. */

@@ -45,12 +45,10 @@ final class MatrixText {
       List<Column> limited = panel.subList(0, panel.size() - 1);
       TextTable table =
           new TextTable(
-              IntStream.concat(
-                      IntStream.of(ID, NAME), limited.stream().mapToInt(Column::width))
+              IntStream.concat(IntStream.of(ID, NAME), limited.stream().mapToInt(Column::width))
                   .toArray());
       table.row(
-          Stream.concat(Stream.of("id", "system"), panel.stream().map(Column::dimension))
-              .toList());
+          Stream.concat(Stream.of("id", "system"), panel.stream().map(Column::dimension)).toList());
       for (ListedSystem s : systems) {
         Map<String, String> values = s.taxonomy().values();
         List<String> row = new ArrayList<>(List.of(s.id(), s.name()));

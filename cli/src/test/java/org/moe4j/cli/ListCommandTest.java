@@ -80,8 +80,7 @@ class ListCommandTest {
 
   @Test
   void theMatrixHasTheColumnsOfTheTaxonomy() {
-    assertThat(
-            MatrixText.PANELS.stream().flatMap(List::stream).map(MatrixText.Column::dimension))
+    assertThat(MatrixText.PANELS.stream().flatMap(List::stream).map(MatrixText.Column::dimension))
         .containsExactlyElementsOf(Taxonomy.WORDS.keySet());
     assertThat(list("--matrix").out().lines().filter(l -> l.startsWith("S06"))).hasSize(3);
   }
@@ -102,8 +101,7 @@ class ListCommandTest {
           .isEqualTo(s.causality() != Causality.LOOKS_AROUND);
       Map<String, String> values = s.taxonomy().values();
       assertThat(node.get("taxonomy")).hasSize(12);
-      values.forEach(
-          (k, v) -> assertThat(node.get("taxonomy").get(k).stringValue()).isEqualTo(v));
+      values.forEach((k, v) -> assertThat(node.get("taxonomy").get(k).stringValue()).isEqualTo(v));
     }
   }
 
@@ -130,7 +128,8 @@ class ListCommandTest {
   }
 
   private static JsonNode byName(JsonNode array, String name) {
-    return array.valueStream()
+    return array
+        .valueStream()
         .filter(n -> n.get("name").stringValue().equals(name))
         .findAny()
         .get();
@@ -200,7 +199,7 @@ class ListCommandTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "1 | swich | no system, router or balance loss is called \"swich\"; did you mean \"switch\"?",
+        "1 | swich | no system, router or balance loss is called \"swich\"; did you mean \"switch",
         "1 | S61 | the reading list has no system \"S61\"; it goes from S01 to S60",
         "2 | --where=chooser | 'chooser' is not KEY=VALUE, for example chooser=expert",
         "2 | --where=choser=expert | no key 'choser'; use one of chooser, signal",
