@@ -13,6 +13,11 @@ public record FastMoeNoisyBalance() implements Balance {
   }
 
   @Override
+  public Needs needs() {
+    return Needs.choicesWith(Evidence.Kind.MEMBERSHIP);
+  }
+
+  @Override
   public Declaration declaration() {
     return new Declaration(
         Grouping.BATCH, Counted.ALL, "through combine weights, clean logits and noise scale");

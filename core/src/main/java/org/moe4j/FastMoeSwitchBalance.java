@@ -14,6 +14,11 @@ public record FastMoeSwitchBalance() implements Balance {
   }
 
   @Override
+  public Needs needs() {
+    return Needs.choicesWith(Evidence.Kind.PROBABILITIES);
+  }
+
+  @Override
   public Declaration declaration() {
     return new Declaration(
         Grouping.BATCH, Counted.KEPT, "through the probabilities; the counts are constants");

@@ -114,7 +114,7 @@ public final class HierarchicalRouter implements Router {
             "hierarchical",
             "S01",
             "two levels of noisy top-k gates: groups, then experts inside; weights multiplied")
-        .unscored()
+        .evidence(Evidence.Kind.PROBABILITIES, Evidence.Kind.MEMBERSHIP)
         .losses("importance", "load")
         .taxonomy(
             Taxonomy.TOKEN_TOP_K
@@ -202,16 +202,16 @@ public final class HierarchicalRouter implements Router {
     long tokens = chosen.size(0);
     int a = levels.groups();
     int b = levels.groupSize();
-    Tensor flat =
+    Tensor probabilities =
         inner
             .clean()
-            .logSoftmax(-1)
+            .softmax(-1)
             .view(tokens, a, b)
-            .add(groups.clean().logSoftmax(-1).unsqueeze(2))
+            .mul(groups.clean().softmax(-1).unsqueeze(2))
             .view(tokens, a * (long) b);
     Tensor scores =
         Tensor.zeros(weights.dtype(), weights.device(), tokens, a * (long) b).scatter(1, chosen, weights);
-    Evidence evidence = Evidence.of(flat, flat.exp(), scores, scores.detach());
+    Evidence evidence = Evidence.of(probabilities, scores, scores.detach());
     Optional<Tensor> load =
         groups.membership().isPresent() || inner.membership().isPresent()
             ? Optional.of(membership(groups, inner, context))

@@ -34,6 +34,7 @@ public final class NoisyTopKRouter implements Router {
             Taxonomy.TOKEN_TOP_K
                 .with("gate", "select then softmax")
                 .with("balance", "importance and load"))
+        .evidence(Evidence.Kind.LOGITS, Evidence.Kind.PROBABILITIES, Evidence.Kind.MEMBERSHIP)
         .options(
             epsilon(epsilon),
             OptionKey.word(

@@ -181,15 +181,19 @@ class FastMoeGatesTest extends InScope {
 
   @Test
   void refusedPairsNameBothSides() {
-    MoeConfig load =
+    MoeConfig naive =
         MoeConfig.builder(D, 4, 4, 2)
             .router("fastmoe-naive")
-            .balance(new LoadBalance(), 0.1)
+            .balance(new FastMoeNoisyBalance(), 0.1)
             .build();
-    assertThat(Validity.check(load, Validity.Use.ENCODER, false))
-        .anyMatch(w -> w.contains("\"load\"") && w.contains("fastmoe-naive"));
+    assertThatThrownBy(() -> Validity.check(naive, Validity.Use.ENCODER, false))
+        .isInstanceOf(MoeException.class)
+        .hasMessageContainingAll("\"fastmoe-noisy\"", "\"fastmoe-naive\"");
     MoeConfig noisy =
-        load.toBuilder().router("fastmoe-noisy", Map.of("gate-init", "zeros")).build();
+        naive.toBuilder()
+            .router("fastmoe-noisy", Map.of("gate-init", "zeros"))
+            .init(InitScheme.SHAZEER)
+            .build();
     assertThat(Validity.check(noisy, Validity.Use.ENCODER, false)).isEmpty();
     assertThatThrownBy(
             () -> new CapacityRule.WholeTokens(0))
