@@ -237,6 +237,13 @@ class TrainingRunTest {
       {"moe.dispatcher=capacity", "moe.capacity-factor=1.0"},
       {"moe.dispatcher=einsum", "moe.shared-experts=1", "moe.renormalise=before-drop"},
       {"moe.router=switch", "moe.top-k=1", "model.placement=every-other"},
+      {
+        "moe.router=st-moe",
+        "moe.dispatcher=capacity",
+        "moe.capacity-policy=mesh",
+        "moe.group-size=32",
+        "moe.options.threshold=0.3"
+      },
       {"moe.router=gshard-top-2", "model.placement=first-dense", "model.norm=layernorm"},
       {"moe.router=sigmoid-top-k", "moe.activation=relu", "model.tie-embeddings=false"},
       {"model.placement=none", "model.qk-norm=false"},
