@@ -38,6 +38,8 @@ public final class ModelPlan {
   /** The factor of a named capacity policy that none was given for (S05's, S06's and S18's code). */
   private static final double USUAL_FACTOR = 1.25;
 
+  private static final int USUAL_TOP_K = 2;
+
   private ModelPlan() {}
 
   /**
@@ -67,7 +69,7 @@ public final class ModelPlan {
   /** The sparse layer of {@code config}. */
   public static MoeConfig moe(TrainingConfig config) {
     MoeSection s = config.moe();
-    return MoeConfig.builder(config.model().hidden(), s.expertFfn(), s.experts(), s.topK())
+    return MoeConfig.builder(config.model().hidden(), s.expertFfn(), s.experts(), topK(s))
         .router(s.router(), options(s))
         .form(form(s.activation()))
         .sharedExperts(s.sharedExperts())
@@ -80,6 +82,11 @@ public final class ModelPlan {
             })
         .balance(balance(s))
         .build();
+  }
+
+  private static int topK(MoeSection s) {
+    int own = RouterRegistry.named(s.router()).choices().orElse(USUAL_TOP_K);
+    return s.topK().orElse(Math.min(own, s.experts()));
   }
 
   /** The section's keys that routers have as options, where this one has them; then its own. */
