@@ -18,7 +18,13 @@ public final class RouterRegistry {
             LinearRouter.sigmoidTopK(),
             NoisyTopKRouter.entry(),
             GShardRouter.entry(),
-            LinearRouter.switchTop1())) {
+            LinearRouter.switchTop1(),
+            DSelectKRouter.entry(),
+            SoftMoeRouter.entry(),
+            DsMoeRouter.entry(),
+            DsMoeRouter.batchK(),
+            MultiHeadMoe.entry(),
+            SparseMixerRouter.entry())) {
       ENTRIES.put(entry.name(), entry);
     }
   }

@@ -16,6 +16,7 @@ import org.moe4j.ImportanceBalance;
 import org.moe4j.InitScheme;
 import org.moe4j.LoadBalance;
 import org.moe4j.MoeConfig;
+import org.moe4j.MutualInformation;
 import org.moe4j.RouterZLoss;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.json.JsonMapper;
@@ -47,6 +48,7 @@ final class Moe4jConfigs {
     @JsonSubTypes.Type(value = DeviceBalance.class, name = "device"),
     @JsonSubTypes.Type(value = ImportanceBalance.class, name = "importance"),
     @JsonSubTypes.Type(value = LoadBalance.class, name = "load"),
+    @JsonSubTypes.Type(value = MutualInformation.class, name = "mutual-information"),
     @JsonSubTypes.Type(value = RouterZLoss.class, name = "z-loss")
   })
   private interface Losses {}
