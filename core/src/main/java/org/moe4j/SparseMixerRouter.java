@@ -168,15 +168,16 @@ public final class SparseMixerRouter implements Router {
     return Selection.top(noisy, 1);
   }
 
-  /** a m, with the gradient of m. */
+  /** a m, with the gradient of m; of 2* with twice that, as its m comes from half the logits. */
   private Tensor estimated(Tensor m, Tensor chosen, Tensor best, TokenContext context) {
     Tensor u = context.random().uniform(chosen.shape()).to(m.device());
     Tensor full = u.lt(estimator.whole);
     if (shortcut) {
       full = full.or(chosen.eq(best));
     }
-    // (a - 1) m as a constant: what is added to m changes its value alone.
-    Tensor lacking = full.not().to(m.dtype()).mul(2.0 / 3);
-    return m.sub(m.detach().mul(lacking));
+    double slope = 1 / estimator.sharpness;
+    // What is taken off is a constant: it changes the value alone.
+    Tensor excess = full.not().to(m.dtype()).mul(2.0 / 3).add(slope - 1);
+    return m.mul(slope).sub(m.detach().mul(excess));
   }
 }
