@@ -7,6 +7,7 @@ import org.jspecify.annotations.Nullable;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.Ops;
+import org.moe4j.tensor.Scope;
 import org.moe4j.tensor.Tensor;
 
 /**
@@ -180,7 +181,13 @@ public final class DSelectKRouter implements Router {
   @Override
   public List<Controller> controllers() {
     Parameter count = steps;
-    return count == null ? List.of() : List.of(step -> count.tensor().detach().addInPlace(1));
+    return count == null ? List.of() : List.of(step -> countOn(count.tensor().detach()));
+  }
+
+  private static void countOn(Tensor count) {
+    try (Scope scope = Scope.open()) {
+      count.addInPlace(Tensor.of(new long[] {1}, 1).to(count.device()));
+    }
   }
 
   @Override
