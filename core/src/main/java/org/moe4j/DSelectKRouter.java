@@ -69,15 +69,16 @@ public final class DSelectKRouter implements Router {
             "S11",
             "k products of smooth steps over binary codes; dense until converged")
         .form(RoutingForm.DENSE)
-        .unscored()
+        .evidence(Evidence.Kind.PROBABILITIES)
         .taxonomy(
             Taxonomy.TOKEN_TOP_K
-                .with("unit", "token + task")
+                .with("unit", "task + token")
                 .with("learning", "full gradient")
-                .with("gate", "dense + not renormalised")
+                .with("gate", "dense")
                 .with("balance", "entropy")
+                .with("overflow", "none")
                 .with("experts", "few large")
-                .with("systems", "one-hot"))
+                .with("systems", "dense"))
         .options(
             OptionKey.word("gate", "example", List.of("example", "static"), "reads each token?"),
             OptionKey.whole("tasks", 1, "static gates; above 1 a token's domain picks its own"),

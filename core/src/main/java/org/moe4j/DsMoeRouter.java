@@ -60,11 +60,13 @@ public final class DsMoeRouter implements Router {
         .losses(MutualInformation.NAME)
         .taxonomy(
             Taxonomy.TOKEN_TOP_K
-                .with("signal", "multi-layer")
+                .with("signal", "multi-layer + linear")
                 .with("learning", "full gradient")
-                .with("choices", "n + variable")
-                .with("gate", "dense + not renormalised")
-                .with("balance", "mutual information"))
+                .with("choices", "all + n + variable")
+                .with("gate", "dense + softmax then select + not renormalised")
+                .with("balance", "mutual information")
+                .with("experts", "few large")
+                .with("systems", "dense"))
         .options(
             serving,
             OptionKey.number("threshold", 0.48, "an expert is computed if E S is above it"),

@@ -29,7 +29,12 @@ public final class MultiHeadMoe implements Surround {
     return RouterEntry.of(
             "mh-moe", "S41", "tokens split into parts, each routed by another router (inner)")
         .losses("switch")
-        .taxonomy(Taxonomy.TOKEN_TOP_K.with("placement", "feed-forward + every other"))
+        .taxonomy(
+            Taxonomy.TOKEN_TOP_K
+                .with("unit", "sub-token")
+                .with("gate", "softmax then select + not renormalised")
+                .with("placement", "feed-forward + every other")
+                .with("experts", "few large"))
         .options(
             OptionKey.whole("heads", 4, "h, parts of a token; divides d"),
             OptionKey.word("inner", "softmax-top-k", List.of(), "the router of the parts"),

@@ -20,6 +20,11 @@ public record MutualInformation() implements Balance {
   }
 
   @Override
+  public Needs needs() {
+    return Needs.anyWith(Evidence.Kind.LOGITS);
+  }
+
+  @Override
   public Declaration declaration() {
     return new Declaration(
         Grouping.BATCH, Counted.NONE, "through the softmax of the raw logits, mean and tokens");

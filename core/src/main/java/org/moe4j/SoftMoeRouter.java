@@ -33,17 +33,19 @@ public final class SoftMoeRouter implements Router {
             "soft-moe", "S28", "slots mix all tokens of a sequence, tokens mix all slots")
         .causality(Causality.LOOKS_AROUND)
         .form(RoutingForm.SLOTS)
-        .unscored()
+        .evidence(Evidence.Kind.PROBABILITIES)
         .taxonomy(
             Taxonomy.TOKEN_TOP_K
-                .with("chooser", "expert")
+                .with("chooser", "none")
                 .with("signal", "attention slots")
-                .with("unit", "token + patch")
+                .with("unit", "slot")
                 .with("learning", "full gradient")
+                .with("choices", "all")
                 .with("gate", "dense")
                 .with("balance", "by construction")
+                .with("overflow", "none")
                 .with("placement", "feed-forward + last n")
-                .with("systems", "one-hot"))
+                .with("systems", "dense"))
         .options(
             OptionKey.whole("slots", 1, "slots of an expert; 0 for round(tokens k / E)"),
             OptionKey.whole("tokens", 0, "tokens of every sequence; 0 for any number"),

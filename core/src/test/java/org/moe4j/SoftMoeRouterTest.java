@@ -335,7 +335,7 @@ class SoftMoeRouterTest extends InScope {
                     .build(),
                 Validity.Use.ENCODER,
                 false),
-        "its tokens do not choose");
+        "its plans are of the form slots");
   }
 
   private static void refused(Runnable action, String message) {
