@@ -31,6 +31,7 @@ public final class BalanceRegistry {
     add(new LoadBalance(), "S01", "squared variation of expected load under the noise");
     add(new FastMoeNoisyBalance(), "S08", "importance plus load, variance over E - 1");
     add(new FastMoeSwitchBalance(), "S08", "as switch, counted and divided after drops");
+    add(new MutualInformation(), "S38", "entropy per token less entropy of their mean; -ln E best");
     add(new RouterZLoss(), "S18", "mean squared logsumexp of the logits");
   }
 

@@ -26,7 +26,13 @@ public final class RouterRegistry {
             FastMoeGates.gshard(),
             FastMoeGates.switchGate(),
             SwipeRouter.entry(),
-            GShardRouter.stMoe())) {
+            GShardRouter.stMoe(),
+            DSelectKRouter.entry(),
+            SoftMoeRouter.entry(),
+            DsMoeRouter.entry(),
+            DsMoeRouter.batchK(),
+            MultiHeadMoe.entry(),
+            SparseMixerRouter.entry())) {
       ENTRIES.put(entry.name(), entry);
     }
   }

@@ -39,12 +39,17 @@ public final class Validity {
     List<String> warnings = new ArrayList<>();
     RouterEntry router = config.routerEntry();
     router.validate(config);
-    form(config, router);
+    // What a surrounding hands to another router must suit that one.
+    RouterEntry within = config.inside().routerEntry();
+    form(config, within, use, warnings);
     causality(router, use, force, warnings);
+    if (!within.name().equals(router.name())) {
+      causality(within, use, force, warnings);
+    }
     if (!config.capacity().unlimited()) {
       drops(config, use, force, warnings);
     }
-    losses(config, router);
+    losses(config, router, within);
     boolean noise = router.evidence().contains(Evidence.Kind.MEMBERSHIP);
     if (config.init() == InitScheme.SHAZEER && !noise) {
       warnings.add(
@@ -56,7 +61,16 @@ public final class Validity {
   }
 
   /** What a plan's form excludes. */
-  private static void form(MoeConfig config, RouterEntry router) {
+  private static void form(
+      MoeConfig config, RouterEntry router, Use use, List<String> warnings) {
+    if (router.form() == RoutingForm.DENSE && use != Use.DECODING) {
+      warnings.add(
+          "router \""
+              + router.name()
+              + "\" saves nothing in training: all "
+              + config.experts()
+              + " experts compute every token");
+    }
     if (router.form() != RoutingForm.TOKEN_CHOICE && !config.capacity().unlimited()) {
       String why =
           switch (router.form()) {
@@ -125,7 +139,9 @@ public final class Validity {
     }
   }
 
-  private static void losses(MoeConfig config, RouterEntry router) {
+  /** What the losses need must come from the router that works inside. */
+  private static void losses(MoeConfig config, RouterEntry outer, RouterEntry router) {
+    String around = outer.name().equals(router.name()) ? "" : outer.name() + "\" around \"";
     for (BalanceTerm term : config.balance()) {
       Balance loss = term.loss();
       if (term.coefficient() > 0 && !router.suits(loss)) {
@@ -137,6 +153,7 @@ public final class Validity {
             "balance loss \""
                 + loss.name()
                 + "\" and router \""
+                + around
                 + router.name()
                 + "\" exclude each other: "
                 + why

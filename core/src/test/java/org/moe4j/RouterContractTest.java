@@ -40,11 +40,17 @@ class RouterContractTest extends InScope {
   private static final Shape USUAL = new Shape(E, new int[] {1, 2}, Map.of());
 
   /** Routers that need another shape. */
-  private static final Map<String, Shape> SHAPES = Map.of();
+  private static final Map<String, Shape> SHAPES =
+      // Its heads divide the width.
+      Map.of("mh-moe", new Shape(E, new int[] {1, 2}, Map.of("heads", 2)));
 
   /** Routers whose experts are told apart by place, not by a row of weights alone, with the why. */
   private static final Map<String, String> PLACED =
-      Map.of("hierarchical", "an expert belongs to the group at its place");
+      Map.of(
+          "hierarchical",
+          "an expert belongs to the group at its place",
+          "dselect-k",
+          "an expert's place is its binary code");
 
   /** Routers that may send a token to an expert twice, with the why. */
   private static final Map<String, String> REPEATS =

@@ -18,6 +18,7 @@ import org.moe4j.ImportanceBalance;
 import org.moe4j.InitScheme;
 import org.moe4j.LoadBalance;
 import org.moe4j.MoeConfig;
+import org.moe4j.MutualInformation;
 import org.moe4j.RouterZLoss;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.json.JsonMapper;
@@ -52,6 +53,7 @@ final class Moe4jConfigs {
     @JsonSubTypes.Type(value = LoadBalance.class, name = "load"),
     @JsonSubTypes.Type(value = FastMoeNoisyBalance.class, name = "fastmoe-noisy"),
     @JsonSubTypes.Type(value = FastMoeSwitchBalance.class, name = "fastmoe-switch"),
+    @JsonSubTypes.Type(value = MutualInformation.class, name = "mutual-information"),
     @JsonSubTypes.Type(value = RouterZLoss.class, name = "z-loss")
   })
   private interface Losses {}
