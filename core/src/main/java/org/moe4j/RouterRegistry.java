@@ -18,7 +18,11 @@ public final class RouterRegistry {
             LinearRouter.sigmoidTopK(),
             NoisyTopKRouter.entry(),
             GShardRouter.entry(),
-            LinearRouter.switchTop1())) {
+            LinearRouter.switchTop1(),
+            HashRouter.entry(),
+            NgramHashRouter.entry(),
+            NgramHashRouter.future(),
+            MultiHashRouter.entry())) {
       ENTRIES.put(entry.name(), entry);
     }
   }

@@ -40,10 +40,21 @@ class RouterContractTest extends InScope {
   private static final Shape USUAL = new Shape(E, new int[] {1, 2}, Map.of());
 
   /** Routers that need another shape. */
-  private static final Map<String, Shape> SHAPES = Map.of();
+  private static final Map<String, Shape> SHAPES =
+      Map.of(
+          "hash", new Shape(E, new int[] {1, 2}, Map.of("vocab", 11)),
+          "hash-ngram", new Shape(E, new int[] {1, 2}, Map.of("vocab", 11)),
+          "hash-future", new Shape(E, new int[] {1, 2}, Map.of("vocab", 11)),
+          // Segments divide the width 6 and the expert width 4.
+          "multi-hash", new Shape(2, new int[] {1}, Map.of("vocab", 11)));
 
   /** Routers whose experts are told apart by place, not by a row of weights alone, with the why. */
-  private static final Map<String, String> PLACED = Map.of();
+  private static final Map<String, String> PLACED =
+      Map.of(
+          "hash", "its table names experts by number",
+          "hash-ngram", "a remainder is the expert's number",
+          "hash-future", "a remainder is the expert's number",
+          "multi-hash", "its tables name experts by number");
 
   private static Shape shape(String router) {
     return SHAPES.getOrDefault(router, USUAL);
