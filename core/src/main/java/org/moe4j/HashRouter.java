@@ -49,7 +49,7 @@ public final class HashRouter implements Router {
           .with("learning", "none")
           .with("choices", "1")
           .with("gate", "fixed")
-          .with("balance", "none");
+          .with("balance", "by data");
 
   private final Kind kind;
   private final int experts;
@@ -80,7 +80,7 @@ public final class HashRouter implements Router {
 
   static RouterEntry entry() {
     return RouterEntry.of(NAME, "S13", "hash layers: a table from token ids to experts")
-        .taxonomy(FIXED.with("balance", "none + by data"))
+        .taxonomy(FIXED)
         .options(
             OptionKey.word(
                 "table",

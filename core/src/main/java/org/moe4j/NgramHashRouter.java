@@ -79,7 +79,7 @@ public final class NgramHashRouter implements Router {
   }
 
   private static RouterEntry.Builder of(RouterEntry.Builder entry) {
-    return entry.taxonomy(HashRouter.FIXED).unscored().choices(1).flops(c -> 0);
+    return entry.taxonomy(HashRouter.FIXED.with("balance", "none")).unscored().choices(1).flops(c -> 0);
   }
 
   private static int order(Options options) {

@@ -22,7 +22,9 @@ public final class RouterRegistry {
             HashRouter.entry(),
             NgramHashRouter.entry(),
             NgramHashRouter.future(),
-            MultiHashRouter.entry())) {
+            MultiHashRouter.entry(),
+            DemixRouter.entry(),
+            MocleRouter.entry())) {
       ENTRIES.put(entry.name(), entry);
     }
   }

@@ -46,7 +46,11 @@ class RouterContractTest extends InScope {
           "hash-ngram", new Shape(E, new int[] {1, 2}, Map.of("vocab", 11)),
           "hash-future", new Shape(E, new int[] {1, 2}, Map.of("vocab", 11)),
           // Segments divide the width 6 and the expert width 4.
-          "multi-hash", new Shape(2, new int[] {1}, Map.of("vocab", 11)));
+          "multi-hash", new Shape(2, new int[] {1}, Map.of("vocab", 11)),
+          // The tests' domains are 0 and 1.
+          "demix", new Shape(E, new int[] {2}, Map.of()),
+          // Top-k is 1 or 2.
+          "mocle", new Shape(2, new int[] {1}, Map.of("embedding", 7)));
 
   /** Routers whose experts are told apart by place, not by a row of weights alone, with the why. */
   private static final Map<String, String> PLACED =
@@ -54,7 +58,9 @@ class RouterContractTest extends InScope {
           "hash", "its table names experts by number",
           "hash-ngram", "a remainder is the expert's number",
           "hash-future", "a remainder is the expert's number",
-          "multi-hash", "its tables name experts by number");
+          "multi-hash", "its tables name experts by number",
+          "demix", "domain j is expert j's",
+          "mocle", "the last expert is the universal one");
 
   private static Shape shape(String router) {
     return SHAPES.getOrDefault(router, USUAL);
