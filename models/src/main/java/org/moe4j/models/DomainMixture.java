@@ -20,7 +20,7 @@ import org.moe4j.tensor.Tensor;
  * A DEMix model on text of unknown domain (S14, "DEMix Layers", section 4.2): each expert reads the
  * whole text, in all layers at once, and their probabilities of the next token are mixed by the
  * posterior over domains given the tokens before. n experts cost n passes; those whose prior is 0 are
- * not run. The prior is the model's state:
+ * not run (but by {@link History#LAST_TOKEN}). The prior is the model's state:
  *
  * <ul>
  *   <li>uniform in a new model;
@@ -105,10 +105,12 @@ public final class DomainMixture {
     double[] prior = prior();
     long[] targets = batch.targets.toLongs();
     List<Tensor> experts = new ArrayList<>();
-    for (int j = 0; j < prior.length; j++) {
-      double[] logs =
-          prior[j] > 0 ? likelihood(hidden(batch.ids, j), targets) : new double[targets.length];
-      experts.add(Tensor.of(logs, b, s));
+    double[][] logs = new double[prior.length][targets.length];
+    for (int j : active(prior)) {
+      logs[j] = likelihood(hidden(batch.ids, j), targets);
+    }
+    for (double[] of : logs) {
+      experts.add(Tensor.of(of, b, s));
     }
     Tensor likelihood = Tensor.stack(experts, 2);
     Tensor log = DomainPosterior.logWeights(likelihood, prior, history);
@@ -221,8 +223,10 @@ public final class DomainMixture {
     }
   }
 
-  private static int[] active(double[] prior) {
-    return IntStream.range(0, prior.length).filter(j -> prior[j] > 0).toArray();
+  /** The experts that are to be run: the released code has no prior at a sequence's beginning. */
+  private int[] active(double[] prior) {
+    boolean all = history == History.LAST_TOKEN;
+    return IntStream.range(0, prior.length).filter(j -> all || prior[j] > 0).toArray();
   }
 
   /** Begins to read sequences token by token, with a cache for each expert. */
