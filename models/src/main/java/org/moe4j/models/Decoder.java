@@ -179,6 +179,13 @@ public final class Decoder implements AutoCloseable {
     };
   }
 
+  /** Whether the model can generate: no router of it looks at later tokens. */
+  public boolean decodes() {
+    return config.feedForward().stream()
+        .flatMap(f -> f.sparse().stream())
+        .allMatch(moe -> moe.routerEntry().causality().decodes());
+  }
+
   /**
    * Shows the training text's counts to all routers, once, before the first step of a new model:
    * some fix their tables by them (S13).

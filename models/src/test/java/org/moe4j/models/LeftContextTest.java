@@ -93,7 +93,9 @@ class LeftContextTest {
         for (Parameter p : model.parameters().all()) {
           Tensor other = loaded.parameters().named(p.name()).tensor();
           assertThat(other.dtype()).isEqualTo(p.tensor().dtype());
-          assertThat(other.toBytes()).isEqualTo(p.tensor().toBytes());
+          // Longs for the seeds of hashes, which no double holds.
+          assertThat(other.toLongs()).isEqualTo(p.tensor().toLongs());
+          assertThat(other.toDoubles()).isEqualTo(p.tensor().toDoubles());
         }
         Tensor ids = Tiny.ids(2, 9);
         assertThat(whole(loaded, ids).toFloats()).isEqualTo(whole(model, ids).toFloats());

@@ -225,7 +225,7 @@ public final class TrainingRun {
   private Outcome train(Trainer trainer, Corpus corpus, Decoder model) {
     LanguageModel language =
         new LanguageModel(model, corpus.tokenizer(), Set.of(corpus.tokenizer().endOfText()));
-    List<String> prompts = corpus.unseenPrompts(SAMPLES);
+    List<String> prompts = model.decodes() ? corpus.unseenPrompts(SAMPLES) : List.of();
     int steps = config.train().steps();
     Optional<Trainer.Validation> validation = Optional.empty();
     try (MetricsLog log = new MetricsLog(folder, trainer.steps(), clock)) {

@@ -67,7 +67,7 @@ public final class TokenStream {
       batch.inputs()[at + i] = tokens.at(index);
       batch.targets()[at + i] = tokens.at(index + 1);
       batch.domains()[at + i] = end ? NO_DOMAIN : domains[document];
-      batch.texts()[at + i] = document + (end ? 1 : 0);
+      batch.texts()[at + i] = document + (end ? 1L : 0L);
     }
   }
 
@@ -80,7 +80,7 @@ public final class TokenStream {
     long[] labelled = new long[domains];
     for (int d = 0; d < documents(); d++) {
       if (this.domains[d] != NO_DOMAIN) {
-        labelled[this.domains[d]] += starts[d + 1] - 1 - starts[d];
+        labelled[this.domains[d]] += starts[d + 1] - 1L - starts[d];
       }
     }
     return new CorpusCounts(ids, labelled);
