@@ -115,7 +115,7 @@ class FixedRoutersTest {
         "moe.router=mocle moe.top-k=2"
       })
   void itTrainsResumesAndGenerates(String settings) throws IOException {
-    String[] set = settings.split(" ");
+    List<String> set = List.of(settings.split(" "));
     TrainingRun.Outcome whole = run(labelled(with(set, "run.name=whole", "train.steps=8")));
     Five five = new Five();
     TrainingRun.Outcome half =
@@ -132,8 +132,8 @@ class FixedRoutersTest {
     }
   }
 
-  private static String[] with(String[] some, String... more) {
-    List<String> all = new ArrayList<>(List.of(some));
+  private static String[] with(List<String> some, String... more) {
+    List<String> all = new ArrayList<>(some);
     all.addAll(List.of(more));
     return all.toArray(String[]::new);
   }
@@ -186,21 +186,18 @@ class FixedRoutersTest {
   /** Whoever reads the answer predicts it: a leak shows as a loss far below all others. */
   @Test
   void theOracleIsRefusedUnlessForcedAndThenTooGoodToBeTrue() {
-    String[] oracle = {"moe.router=hash-future", ONE, "moe.experts=32", "train.steps=60"};
-    assertThatThrownBy(() -> run(config(oracle)))
+    List<String> same = List.of(ONE, "moe.experts=64", "train.steps=100");
+    String[] oracle = with(same, "moe.router=hash-future", "run.name=oracle");
+    assertThatThrownBy(() -> run(labelled(oracle)))
         .isInstanceOf(MoeException.class)
         .hasMessageContaining("hash-future");
-    double leaking =
-        run(config(with(oracle, "run.name=oracle", "moe.allow-leaks=true")))
-            .summary()
-            .orElseThrow()
-            .valLoss();
-    double honest =
-        run(config(HASH, ONE, "run.name=honest", "moe.experts=32", "train.steps=60"))
-            .summary()
-            .orElseThrow()
-            .valLoss();
+    double leaking = loss(labelled(with(List.of(oracle), "moe.allow-leaks=true")));
+    double honest = loss(labelled(with(same, HASH, "run.name=honest")));
     assertThat(leaking).isLessThan(0.75 * honest);
+  }
+
+  private double loss(TrainingConfig config) {
+    return run(config).summary().orElseThrow().valLoss();
   }
 
   @Test
