@@ -1,6 +1,7 @@
 package org.moe4j;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -97,6 +98,20 @@ public record MoeConfig(
     b.init = init;
     b.forceBalance = forceBalance;
     return b;
+  }
+
+  /**
+   * This configuration with the router's option {@code key}, if the router has it and it is not set:
+   * what the model around knows, a router need not be told by hand.
+   */
+  public MoeConfig knowing(String key, long value) {
+    boolean known = routerEntry().options().stream().anyMatch(o -> o.key().equals(key));
+    if (!known || routerOptions.containsKey(key)) {
+      return this;
+    }
+    Map<String, Object> options = new HashMap<>(routerOptions);
+    options.put(key, value);
+    return toBuilder().router(router, options).build();
   }
 
   /** All weights of the layer. */

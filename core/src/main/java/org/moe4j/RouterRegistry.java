@@ -32,7 +32,13 @@ public final class RouterRegistry {
             DsMoeRouter.entry(),
             DsMoeRouter.batchK(),
             MultiHeadMoe.entry(),
-            SparseMixerRouter.entry())) {
+            SparseMixerRouter.entry(),
+            HashRouter.entry(),
+            NgramHashRouter.entry(),
+            NgramHashRouter.future(),
+            MultiHashRouter.entry(),
+            DemixRouter.entry(),
+            MocleRouter.entry())) {
       ENTRIES.put(entry.name(), entry);
     }
   }

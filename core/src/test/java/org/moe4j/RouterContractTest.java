@@ -1,5 +1,6 @@
 package org.moe4j;
 
+import static java.util.Map.entry;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -41,16 +42,30 @@ class RouterContractTest extends InScope {
 
   /** Routers that need another shape. */
   private static final Map<String, Shape> SHAPES =
-      // Its heads divide the width.
-      Map.of("mh-moe", new Shape(E, new int[] {1, 2}, Map.of("heads", 2)));
+      Map.ofEntries(
+          // Its heads divide the width.
+          entry("mh-moe", new Shape(E, new int[] {1, 2}, Map.of("heads", 2))),
+          entry("hash", new Shape(E, new int[] {1, 2}, Map.of("vocab", 11))),
+          entry("hash-ngram", new Shape(E, new int[] {1, 2}, Map.of("vocab", 11))),
+          entry("hash-future", new Shape(E, new int[] {1, 2}, Map.of("vocab", 11))),
+          // Segments divide the width 6 and the expert width 4.
+          entry("multi-hash", new Shape(2, new int[] {1}, Map.of("vocab", 11))),
+          // The tests' domains are 0 and 1.
+          entry("demix", new Shape(E, new int[] {2}, Map.of())),
+          // Top-k is 1 or 2.
+          entry("mocle", new Shape(2, new int[] {1}, Map.of("embedding", 7))));
 
   /** Routers whose experts are told apart by place, not by a row of weights alone, with the why. */
   private static final Map<String, String> PLACED =
-      Map.of(
-          "hierarchical",
-          "an expert belongs to the group at its place",
-          "dselect-k",
-          "an expert's place is its binary code");
+      Map.ofEntries(
+          entry("hierarchical", "an expert belongs to the group at its place"),
+          entry("dselect-k", "an expert's place is its binary code"),
+          entry("hash", "its table names experts by number"),
+          entry("hash-ngram", "a remainder is the expert's number"),
+          entry("hash-future", "a remainder is the expert's number"),
+          entry("multi-hash", "its tables name experts by number"),
+          entry("demix", "domain j is expert j's"),
+          entry("mocle", "the last expert is the universal one"));
 
   /** Routers that may send a token to an expert twice, with the why. */
   private static final Map<String, String> REPEATS =

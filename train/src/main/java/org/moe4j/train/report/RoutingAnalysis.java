@@ -107,7 +107,9 @@ public final class RoutingAnalysis {
         Scope scope = Scope.open()) {
       Tensor ids = Tensor.of(batch.inputs(), b, s).to(device);
       TokenContext context =
-          TokenContext.eval(b, s).withDomains(Tensor.of(wideDomains, b, s).to(device));
+          TokenContext.eval(b, s)
+              .withDomains(Tensor.of(wideDomains, b, s).to(device))
+              .withSequenceIndex(Tensor.of(batch.texts(), b, s).to(device));
       if (padded) {
         context = context.withPadding(Tensor.of(mask, b, s).gt(0).to(device));
       }
