@@ -18,7 +18,13 @@ public final class RouterRegistry {
             LinearRouter.sigmoidTopK(),
             NoisyTopKRouter.entry(),
             GShardRouter.entry(),
-            LinearRouter.switchTop1())) {
+            LinearRouter.switchTop1(),
+            LinearRouter.lossFree(),
+            LinearRouter.deepSeekMoe(),
+            LinearRouter.skywork(),
+            DeepSeekV2Router.entry(),
+            AttentionRouter.entry(),
+            RecurrentRouter.entry())) {
       ENTRIES.put(entry.name(), entry);
     }
   }

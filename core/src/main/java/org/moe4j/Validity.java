@@ -43,6 +43,7 @@ public final class Validity {
       drops(config, use, force, warnings);
     }
     losses(config, router, warnings);
+    BiasController.doubts(config).ifPresent(warnings::add);
     if (config.init() == InitScheme.SHAZEER && !config.router().equals("noisy-top-k")) {
       warnings.add(
           "init \"shazeer\" starts the gate at zero, and router \""

@@ -40,7 +40,13 @@ class RouterContractTest extends InScope {
   private static final Shape USUAL = new Shape(E, new int[] {1, 2}, Map.of());
 
   /** Routers that need another shape. */
-  private static final Map<String, Shape> SHAPES = Map.of();
+  private static final Map<String, Shape> SHAPES =
+      Map.ofEntries(
+          // One expert's logits have no deviation.
+          Map.entry("skywork", new Shape(E, new int[] {2}, Map.of())),
+          // All numbers of choices need all groups; the limit has its own tests.
+          Map.entry(
+              "deepseek-v2", new Shape(E, new int[] {2}, Map.of("groups", 2, "kept-groups", 2))));
 
   /** Routers whose experts are told apart by place, not by a row of weights alone, with the why. */
   private static final Map<String, String> PLACED = Map.of();
