@@ -127,14 +127,17 @@ public final class Validity {
     boolean tokensChoose = router.taxonomy().chooser().equals("token");
     for (BalanceTerm term : config.balance()) {
       String loss = term.loss().name();
-      if (term.loss() instanceof RouterZLoss && !router.scored() && term.coefficient() > 0) {
+      Balance kind = term.loss() instanceof AdaptiveBalance a ? a.loss() : term.loss();
+      if (kind instanceof RouterZLoss && !router.scored() && term.coefficient() > 0) {
         throw new MoeException(
             "balance loss \"z-loss\" and router \""
                 + router.name()
                 + "\" exclude each other: it has no logits; set the coefficient to 0");
       }
       boolean fraction =
-          term.loss() instanceof FractionBalance || term.loss() instanceof DeviceBalance;
+          kind instanceof FractionBalance
+              || kind instanceof DeviceBalance
+              || kind instanceof CommunicationBalance;
       if (fraction && !tokensChoose && term.coefficient() > 0) {
         throw new MoeException(
             "balance loss \""
@@ -143,7 +146,19 @@ public final class Validity {
                 + router.name()
                 + "\" exclude each other: its tokens do not choose; set the coefficient to 0");
       }
-      if (term.loss() instanceof LoadBalance && !config.router().equals("noisy-top-k")) {
+      boolean grouped =
+          kind instanceof CommunicationBalance
+              || (kind instanceof DeviceBalance d && d.devices() == 0);
+      if (grouped && config.gating().stream().noneMatch(g -> g.groups().groups() > 1)) {
+        throw new MoeException(
+            "balance loss \""
+                + loss
+                + "\" and router \""
+                + router.name()
+                + "\" without groups exclude each other: groups of experts stand for devices; set"
+                + " the router's option groups or remove the loss");
+      }
+      if (kind instanceof LoadBalance && !config.router().equals("noisy-top-k")) {
         warnings.add(
             "balance loss \"load\" has no gradient with router \""
                 + router.name()

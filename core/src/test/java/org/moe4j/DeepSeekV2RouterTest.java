@@ -292,6 +292,13 @@ class DeepSeekV2RouterTest extends InScope {
     MoeConfig both = config().capacity(Capacity.megablocks(1)).build();
     assertThatThrownBy(() -> Validity.check(both, Validity.Use.ENCODER, false))
         .hasMessageContaining("device-capacity 1.0 and a capacity factor exclude each other");
+    for (String loss : new String[] {"deepseek-device", "deepseek-communication"}) {
+      MoeConfig ungrouped =
+          MoeConfig.builder(D, 4, E, K).balance(BalanceRegistry.named(loss), 0.1).build();
+      assertThatThrownBy(() -> Validity.check(ungrouped, Validity.Use.ENCODER, false))
+          .hasMessageContaining(loss)
+          .hasMessageContaining("\"softmax-top-k\" without groups");
+    }
     assertThat(Validity.check(config().build(), Validity.Use.CAUSAL_TRAINING, false))
         .singleElement()
         .asString()

@@ -13,6 +13,7 @@ import org.moe4j.AdaptiveBalance;
 import org.moe4j.CapacityRule;
 import org.moe4j.ExpertForm;
 import org.moe4j.Gating;
+import org.moe4j.LinearRouter;
 import org.moe4j.MoeConfig;
 import org.moe4j.Phase;
 import org.moe4j.Role;
@@ -86,11 +87,24 @@ public enum HfLayout {
     };
   }
 
-  /** Why this family cannot hold {@code model}: its configuration, and what it has no name for. */
+  /**
+   * Why this family cannot hold {@code model}: its configuration, a router that is more than the
+   * gating it shares with the family, and whatever the family has no name for.
+   */
   private List<String> obstacles(Decoder model) {
     List<String> why = obstacles(model.config());
     if (!why.isEmpty() || this == MOE4J) {
       return why;
+    }
+    List<String> routers =
+        model.blocks().stream()
+            .flatMap(block -> block.moe().stream())
+            .filter(moe -> !(moe.router() instanceof LinearRouter))
+            .map(moe -> "router " + moe.config().router())
+            .distinct()
+            .toList();
+    if (!routers.isEmpty()) {
+      return routers;
     }
     Set<String> stored =
         HfCheckpoint.names(model, this, LlamaNames.Form.PER_EXPERT).list().stream()
