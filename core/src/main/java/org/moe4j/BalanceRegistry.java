@@ -27,6 +27,12 @@ public final class BalanceRegistry {
     add(FractionBalance.mixtral(Grouping.BATCH), "S34", "E sum f P, all choices; k if even");
     add(FractionBalance.megablocks(), "S25", "E sum f P, all choices over k; 1 if even");
     add(FractionBalance.deepSeekExpert(true), "S36", "as megablocks, per sequence");
+    add(new DeviceBalance(0, Grouping.SEQUENCE), "S36", "as deepseek-expert, by expert groups");
+    add(new CommunicationBalance(), "S40", "tokens sent to a group times its probability");
+    add(new MeanGateSquareBalance(), "S44", "sum (1/E - P)^2, no counts; 0 if even");
+    add(AdaptiveBalance.skywork(), "S44", "mean-gate-square, its weight follows the drop rate");
+    add(LocalEntropyBalance.standard(), "S20", "mean entropy of a token's gates, per modality");
+    add(GlobalEntropyBalance.standard(), "S20", "entropy the mean gates lack, per modality");
     add(new ImportanceBalance(), "S01", "squared variation of summed weights");
     add(new LoadBalance(), "S01", "squared variation of expected load under the noise");
     add(new FastMoeNoisyBalance(), "S08", "importance plus load, variance over E - 1");

@@ -126,6 +126,11 @@ public record MoeConfig(
     return surroundParameters() + entry.parameters().applyAsLong(in) + sharedParameters() + experts;
   }
 
+  /** Those of the {@link #parameters} that all layers with this router share. */
+  public long commonParameters() {
+    return routerEntry().commonParameters().applyAsLong(inside());
+  }
+
   /**
    * The weights a token is computed with: the gate, its experts, the shared expert. Of a token in
    * several rows it is assumed that they go to different experts.

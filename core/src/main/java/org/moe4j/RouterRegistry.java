@@ -38,7 +38,13 @@ public final class RouterRegistry {
             NgramHashRouter.future(),
             MultiHashRouter.entry(),
             DemixRouter.entry(),
-            MocleRouter.entry())) {
+            MocleRouter.entry(),
+            LinearRouter.lossFree(),
+            LinearRouter.deepSeekMoe(),
+            LinearRouter.skywork(),
+            DeepSeekV2Router.entry(),
+            AttentionRouter.entry(),
+            RecurrentRouter.entry())) {
       ENTRIES.put(entry.name(), entry);
     }
   }

@@ -50,6 +50,7 @@ public final class Validity {
       drops(config, use, force, warnings);
     }
     losses(config, router, within);
+    BiasController.doubts(config).ifPresent(warnings::add);
     boolean noise = router.evidence().contains(Evidence.Kind.MEMBERSHIP);
     if (config.init() == InitScheme.SHAZEER && !noise) {
       warnings.add(
@@ -158,6 +159,19 @@ public final class Validity {
                 + "\" exclude each other: "
                 + why
                 + "; leave the loss out or set its coefficient to 0");
+      }
+      Balance kind = loss instanceof AdaptiveBalance a ? a.loss() : loss;
+      boolean grouped =
+          kind instanceof CommunicationBalance
+              || (kind instanceof DeviceBalance d && d.devices() == 0);
+      if (grouped && config.gating().stream().noneMatch(g -> g.groups().groups() > 1)) {
+        throw new MoeException(
+            "balance loss \""
+                + loss.name()
+                + "\" and router \""
+                + router.name()
+                + "\" without groups exclude each other: groups of experts stand for devices; set"
+                + " the router's option groups or remove the loss");
       }
     }
   }

@@ -53,7 +53,12 @@ class RouterContractTest extends InScope {
           // The tests' domains are 0 and 1.
           entry("demix", new Shape(E, new int[] {2}, Map.of())),
           // Top-k is 1 or 2.
-          entry("mocle", new Shape(2, new int[] {1}, Map.of("embedding", 7))));
+          entry("mocle", new Shape(2, new int[] {1}, Map.of("embedding", 7))),
+          // One expert's logits have no deviation.
+          entry("skywork", new Shape(E, new int[] {2}, Map.of())),
+          // All numbers of choices need all groups; the limit has its own tests.
+          entry(
+              "deepseek-v2", new Shape(E, new int[] {2}, Map.of("groups", 2, "kept-groups", 2))));
 
   /** Routers whose experts are told apart by place, not by a row of weights alone, with the why. */
   private static final Map<String, String> PLACED =
