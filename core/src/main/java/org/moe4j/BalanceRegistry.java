@@ -29,6 +29,18 @@ public final class BalanceRegistry {
     add(FractionBalance.deepSeekExpert(true), "S36", "as megablocks, per sequence");
     add(new ImportanceBalance(), "S01", "squared variation of summed weights");
     add(new LoadBalance(), "S01", "squared variation of expected load under the noise");
+    add(
+        new VMoeBalance(VMoeBalance.Signal.BOTH, Grouping.BATCH),
+        "S12",
+        "half of vmoe-importance and half of vmoe-load");
+    add(
+        new VMoeBalance(VMoeBalance.Signal.IMPORTANCE, Grouping.BATCH),
+        "S12",
+        "squared variation of summed clean probabilities");
+    add(
+        new VMoeBalance(VMoeBalance.Signal.LOAD, Grouping.BATCH),
+        "S12",
+        "as load, the threshold being the token's own k-th noisy logit");
     add(new RouterZLoss(), "S18", "mean squared logsumexp of the logits");
   }
 

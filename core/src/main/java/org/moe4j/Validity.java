@@ -2,6 +2,7 @@ package org.moe4j;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import org.moe4j.tensor.MoeException;
 
 /**
@@ -25,6 +26,9 @@ public final class Validity {
     }
   }
 
+  /** Routers whose plans carry chances under the noise that they draw in training. */
+  private static final List<String> NOISY = List.of("noisy-top-k", "v-moe");
+
   private Validity() {}
 
   /**
@@ -43,7 +47,7 @@ public final class Validity {
       drops(config, use, force, warnings);
     }
     losses(config, router, warnings);
-    if (config.init() == InitScheme.SHAZEER && !config.router().equals("noisy-top-k")) {
+    if (config.init() == InitScheme.SHAZEER && !NOISY.contains(config.router())) {
       warnings.add(
           "init \"shazeer\" starts the gate at zero, and router \""
               + config.router()
@@ -99,9 +103,11 @@ public final class Validity {
       return;
     }
     DropOrder order = config.capacity().order();
-    if (order == DropOrder.PRIORITY) {
+    if (order.byScore()) {
       String line =
-          "drop order \"priority\" lets later tokens and other sequences decide: not for "
+          "drop order \""
+              + order.name().toLowerCase(Locale.ROOT).replace('_', '-')
+              + "\" lets later tokens and other sequences decide: not for "
               + use.label;
       if (use == Use.DECODING || !force) {
         throw new MoeException(line + "; use drop order \"token\" or no capacity");
@@ -142,7 +148,7 @@ public final class Validity {
                 + router.name()
                 + "\" exclude each other: its tokens do not choose; set the coefficient to 0");
       }
-      if (term.loss() instanceof LoadBalance && !config.router().equals("noisy-top-k")) {
+      if (term.loss() instanceof LoadBalance && !NOISY.contains(config.router())) {
         warnings.add(
             "balance loss \"load\" has no gradient with router \""
                 + router.name()

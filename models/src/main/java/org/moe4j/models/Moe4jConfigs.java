@@ -17,6 +17,7 @@ import org.moe4j.InitScheme;
 import org.moe4j.LoadBalance;
 import org.moe4j.MoeConfig;
 import org.moe4j.RouterZLoss;
+import org.moe4j.VMoeBalance;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
@@ -47,6 +48,7 @@ final class Moe4jConfigs {
     @JsonSubTypes.Type(value = DeviceBalance.class, name = "device"),
     @JsonSubTypes.Type(value = ImportanceBalance.class, name = "importance"),
     @JsonSubTypes.Type(value = LoadBalance.class, name = "load"),
+    @JsonSubTypes.Type(value = VMoeBalance.class, name = "vmoe"),
     @JsonSubTypes.Type(value = RouterZLoss.class, name = "z-loss")
   })
   private interface Losses {}
