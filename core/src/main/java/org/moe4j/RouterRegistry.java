@@ -20,7 +20,9 @@ public final class RouterRegistry {
             GShardRouter.entry(),
             LinearRouter.switchTop1(),
             VMoeRouter.entry(),
-            ExpertChoiceRouter.entry())) {
+            ExpertChoiceRouter.entry(),
+            MomaRouter.entry(),
+            MoneRouter.entry())) {
       ENTRIES.put(entry.name(), entry);
     }
   }

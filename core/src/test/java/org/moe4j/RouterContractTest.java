@@ -40,10 +40,15 @@ class RouterContractTest extends InScope {
   private static final Shape USUAL = new Shape(E, new int[] {1, 2}, Map.of());
 
   /** Routers that need another shape. */
-  private static final Map<String, Shape> SHAPES = Map.of();
+  private static final Map<String, Shape> SHAPES =
+      // A width of 6 can be halved once; two experts cost at least half of the whole.
+      Map.of("mone", new Shape(2, new int[] {1}, Map.of("budget", 0.75)));
 
   /** Routers whose experts are told apart by place, not by a row of weights alone, with the why. */
-  private static final Map<String, String> PLACED = Map.of();
+  private static final Map<String, String> PLACED =
+      Map.of(
+          "moma", "an expert's number says which modality it serves",
+          "mone", "an expert's number says how wide it is");
 
   private static Shape shape(String router) {
     return SHAPES.getOrDefault(router, USUAL);
