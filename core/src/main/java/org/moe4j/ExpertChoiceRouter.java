@@ -51,6 +51,7 @@ public final class ExpertChoiceRouter implements Router {
                 .with("choices", "variable")
                 .with("gate", "softmax then select + not renormalised")
                 .with("balance", "by construction")
+                .with("overflow", "unchosen skip")
                 .with("placement", "feed-forward + every other")
                 .with("systems", "capacity buffers"))
         .options(

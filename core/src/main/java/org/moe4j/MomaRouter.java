@@ -52,6 +52,7 @@ public final class MomaRouter implements Router {
                 .with("choices", "variable")
                 .with("gate", "sigmoid + not renormalised")
                 .with("balance", "by construction + by data")
+                .with("overflow", "unchosen skip")
                 .with("placement", "feed-forward + every layer")
                 .with("experts", "few large")
                 .with("use", "pre-train + upcycle"))

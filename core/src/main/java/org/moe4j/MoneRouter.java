@@ -1,5 +1,6 @@
 package org.moe4j;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
@@ -27,7 +28,7 @@ import org.moe4j.tensor.Tensor;
 public final class MoneRouter implements Router {
   private static final String WEIGHT = "mone.weight";
   private static final String LOGITS = "mone.logits";
-  private static final String CHOICES = "mone.choices";
+  private static final String TOKENS = "mone.tokens";
   private static final double[] ADAPTIVE = {.15, .25, .35, .45, .55, .65, .75, .85, .95};
 
   /**
@@ -64,6 +65,7 @@ public final class MoneRouter implements Router {
     return RouterEntry.of(
             "mone", "S54", "nested experts take tokens by preference under a compute budget")
         .causality(Causality.LOOKS_AROUND)
+        .form(RoutingForm.EXPERT_CHOICE)
         .choices(1)
         .taxonomy(
             Taxonomy.TOKEN_TOP_K
@@ -124,15 +126,6 @@ public final class MoneRouter implements Router {
   private static void check(MoeConfig config) {
     NestedExperts.check(config.width(), config.experts());
     shares(config);
-    if (!config.capacity().unlimited()) {
-      throw new MoeException(
-          "router \"mone\" and a capacity factor exclude each other: its budget says how many"
-              + " tokens an expert takes; leave the capacity factor out");
-    }
-    if (config.forceBalance()) {
-      throw new MoeException(
-          "router \"mone\" and forced balance exclude each other: no token chooses; leave it out");
-    }
   }
 
   /** Makes or shares {@code weight} [E,d], {@code bias} [E] and {@code alpha}, a scalar. */
@@ -199,49 +192,58 @@ public final class MoneRouter implements Router {
   }
 
   @Override
-  public TokenChoice route(Tensor x, TokenContext context) {
-    Optional<Tensor> earlier = decides ? Optional.empty() : context.carried().read(CHOICES);
+  public ExpertChoice route(Tensor x, TokenContext context) {
+    Optional<Tensor> earlier = decides ? Optional.empty() : context.carried().read(TOKENS);
     Tensor logits;
-    Tensor choices;
+    Tensor tokens;
     if (earlier.isPresent()) {
-      choices = earlier.orElseThrow();
+      tokens = earlier.orElseThrow();
       logits = context.carried().read(LOGITS).orElseThrow();
     } else {
       DType type = x.dtype() == DType.F64 ? DType.F64 : DType.F32;
       Tensor w = weight.tensor().to(type);
-      logits =
-          Logits.finite(Ops.linear(x.to(type), w, bias.tensor().to(type)), context);
-      choices = preferred(logits.softmax(-1), context);
+      logits = Logits.finite(Ops.linear(x.to(type), w, bias.tensor().to(type)), context);
+      tokens = preferred(logits.softmax(-1), context);
       context.carried().write(LOGITS, logits);
-      context.carried().write(CHOICES, choices);
+      context.carried().write(TOKENS, tokens);
     }
     Tensor probabilities = logits.softmax(-1);
     Tensor scores = probabilities.mul(alpha.tensor().to(logits.dtype())).add(1);
-    return TokenChoice.of(
-            shares.experts(),
-            choices,
-            Gating.FIXED.selected(scores, choices),
-            Gating.FIXED,
-            Evidence.of(logits, probabilities, scores, probabilities.detach()))
-        .onlyReal(context);
+    Tensor weights = scores.t().gather(1, tokens.maskedFill(tokens.lt(0), 0));
+    return new ExpertChoice(
+        tokens,
+        weights,
+        Gating.FIXED,
+        Evidence.of(logits, probabilities, scores, probabilities.detach()));
   }
 
-  /** Each token's expert [T,1], sequence by sequence. */
+  /** Each expert's tokens [E,C], sequence by sequence; C is the most that one takes. */
   private Tensor preferred(Tensor probabilities, TokenContext context) {
     double[] r = probabilities.toDoubles();
     int experts = shares.experts();
     int length = Math.toIntExact(context.length());
     double[] c = adaptive && context.training() ? drawn(context) : capacities;
-    byte[] real = context.padding().map(Tensor::toBytes).orElse(null);
-    long[] choices = new long[r.length / experts];
-    for (int start = 0; start < choices.length; start += length) {
+    Optional<byte[]> real = context.padding().map(Tensor::toBytes);
+    List<List<Integer>> taken = new ArrayList<>();
+    for (int e = 0; e < experts; e++) {
+      taken.add(new ArrayList<>());
+    }
+    for (int start = 0; start < r.length / experts; start += length) {
       int[] tokens =
           IntStream.range(start, start + length)
-              .filter(t -> real == null || real[t] != 0)
+              .filter(t -> real.isEmpty() || real.get()[t] != 0)
               .toArray();
-      assign(r, experts, tokens, c, choices);
+      assign(r, tokens, c, taken);
     }
-    return Tensor.of(choices, choices.length, 1).to(probabilities.device());
+    int most = taken.stream().mapToInt(List::size).max().orElse(0);
+    long[] rows = new long[experts * most];
+    Arrays.fill(rows, -1);
+    for (int e = 0; e < experts; e++) {
+      for (int i = 0; i < taken.get(e).size(); i++) {
+        rows[e * most + i] = taken.get(e).get(i);
+      }
+    }
+    return Tensor.of(rows, experts, most).to(probabilities.device());
   }
 
   private double[] drawn(TokenContext context) {
@@ -251,22 +253,19 @@ public final class MoneRouter implements Router {
   }
 
   /** Algorithm 1: the largest expert first, each among the tokens not yet taken. */
-  private static void assign(
-      double[] r, int experts, int[] tokens, double[] shares, long[] choices) {
-    int[] free = tokens;
+  private static void assign(double[] r, int[] tokens, double[] shares, List<List<Integer>> taken) {
+    int experts = shares.length;
+    List<Integer> free = IntStream.of(tokens).boxed().toList();
     for (int e = experts - 1; e > 0; e--) {
       int expert = e;
       // The guard keeps shares that are exact binary fractions from losing a token.
-      int count = (int) Math.floor(shares[e] * tokens.length + 1e-6);
-      Integer[] ranked = Arrays.stream(free).boxed().toArray(Integer[]::new);
-      Arrays.sort(
-          ranked, Comparator.comparingDouble((Integer t) -> -r[t * experts + expert]));
-      int taken = Math.min(count, ranked.length);
-      for (int i = 0; i < taken; i++) {
-        choices[ranked[i]] = e;
-      }
-      free =
-          Arrays.stream(ranked, taken, ranked.length).mapToInt(Integer::intValue).sorted().toArray();
+      int share = (int) Math.floor(shares[e] * tokens.length + 1e-6);
+      int count = Math.min(share, free.size());
+      List<Integer> ranked = new ArrayList<>(free);
+      ranked.sort(Comparator.comparingDouble((Integer t) -> -r[t * experts + expert]));
+      taken.get(e).addAll(ranked.subList(0, count).stream().sorted().toList());
+      free = ranked.subList(count, ranked.size()).stream().sorted().toList();
     }
+    taken.getFirst().addAll(free);
   }
 }

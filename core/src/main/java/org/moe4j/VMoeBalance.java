@@ -44,6 +44,13 @@ public record VMoeBalance(Signal signal, Grouping group) implements Balance {
   }
 
   @Override
+  public Needs needs() {
+    return signal == Signal.LOAD
+        ? Needs.anyWith(Evidence.Kind.MEMBERSHIP)
+        : Needs.anyWith(Evidence.Kind.LOGITS);
+  }
+
+  @Override
   public Tensor loss(Routing routing, TokenContext context) {
     return switch (signal) {
       case IMPORTANCE -> importance(routing, context);

@@ -25,6 +25,7 @@ public final class VMoeRouter implements Router {
     return RouterEntry.of(
             "v-moe", "S12", "noisy logits, softmax, then the k best as they are; drops by priority")
         .losses("vmoe")
+        .evidence(Evidence.Kind.LOGITS, Evidence.Kind.PROBABILITIES, Evidence.Kind.MEMBERSHIP)
         .taxonomy(
             Taxonomy.TOKEN_TOP_K
                 .with("unit", "patch")

@@ -100,13 +100,13 @@ class MoneRouterTest extends InScope {
       for (Dispatch how : Dispatch.values()) {
         MoeLayer same = twin(Map.of("budget", budget, "alpha", 0.25), how);
         MoeOutput out = same.forward(matrix(x), TokenContext.eval(3, 20));
-        int[][] experts = indices(((TokenChoice) out.routing()).experts());
+        int[] experts = chosen(out.routing(), 60);
         double[][] y = rows(out.output());
         for (int s = 0; s < 3; s++) {
           int[] chosen = preferred(r, 20 * s, 20, c);
           for (int t = 0; t < 20; t++) {
             int at = 20 * s + t;
-            assertThat(experts[at]).containsExactly(chosen[t]);
+            assertThat(experts[at]).isEqualTo(chosen[t]);
             double[] f = expert(chosen[t], x[at]);
             for (int i = 0; i < D; i++) {
               double expected = (0.25 * r[at][chosen[t]] + 1) * f[i];
@@ -119,6 +119,23 @@ class MoneRouterTest extends InScope {
         }
       }
     }
+  }
+
+  /** The expert of each token, which is served exactly once. */
+  private static int[] chosen(Routing routing, int tokens) {
+    int[] expert = new int[tokens];
+    Arrays.fill(expert, -1);
+    int[][] rows = indices(((ExpertChoice) routing).tokens());
+    for (int e = 0; e < rows.length; e++) {
+      for (int t : rows[e]) {
+        if (t >= 0) {
+          assertThat(expert[t]).isEqualTo(-1);
+          expert[t] = e;
+        }
+      }
+    }
+    assertThat(expert).doesNotContain(-1);
+    return expert;
   }
 
   /** A layer with other settings and the same weights. */
@@ -140,7 +157,7 @@ class MoneRouterTest extends InScope {
         MoneRouter router = ((MoneRouter) layer.router()).withBudget(budget);
         double[] c = router.capacities();
         TokenContext context = TokenContext.eval(1, n);
-        TokenChoice plan = router.route(normal(n, D), context);
+        ExpertChoice plan = router.route(normal(n, D), context);
         double[] served = RoutingStats.of(plan, context).served();
         double width = 0;
         double rest = n;
@@ -162,14 +179,13 @@ class MoneRouterTest extends InScope {
     MoeLayer layer = layer(Map.of());
     double[][] x = rows(normal(50, D));
     double[][] r = probabilities(x);
-    int[][] experts =
-        indices(((TokenChoice) layer.router().route(matrix(x), TokenContext.eval(1, 50))).experts());
+    int[] experts = chosen(layer.router().route(matrix(x), TokenContext.eval(1, 50)), 50);
     for (int e = 1; e < E; e++) {
       double lowest = 1;
       double left = 0;
       for (int t = 0; t < 50; t++) {
-        lowest = experts[t][0] == e ? Math.min(lowest, r[t][e]) : lowest;
-        left = experts[t][0] < e ? Math.max(left, r[t][e]) : left;
+        lowest = experts[t] == e ? Math.min(lowest, r[t][e]) : lowest;
+        left = experts[t] < e ? Math.max(left, r[t][e]) : left;
       }
       assertThat(lowest).isGreaterThanOrEqualTo(left);
     }
@@ -260,8 +276,8 @@ class MoneRouterTest extends InScope {
     }
   }
 
-  private static long[] choices(MoeOutput out) {
-    return ((TokenChoice) out.routing()).experts().toLongs();
+  private static int[] choices(MoeOutput out) {
+    return chosen(out.routing(), (int) (out.output().numel() / D));
   }
 
   @Test
@@ -327,15 +343,13 @@ class MoneRouterTest extends InScope {
     refused(config(6, Map.of()), "6 nested experts need a width that can be halved 5 times, not 16");
     refused(config(4, Map.of("budget", 0.125)), "more than 0.125 and less than 1");
     refused(config(4, Map.of("beta", -1)), "beta -1.0");
-    refused(
+    MoeConfig limited =
         config(4, Map.of()).toBuilder()
             .capacity(Capacity.megablocks(1))
             .dispatch(Dispatch.BUFFERS)
-            .build(),
-        "router \"mone\" and a capacity factor exclude each other");
-    refused(
-        config(4, Map.of()).toBuilder().forceBalance(true).build(),
-        "router \"mone\" and forced balance exclude each other");
+            .build();
+    assertThatThrownBy(() -> Validity.check(limited, Validity.Use.ENCODER, false))
+        .hasMessageContaining("each of its experts takes a fixed number of tokens");
     MoneRouter router = (MoneRouter) layer(Map.of()).router();
     for (double[] c : new double[][] {{1}, {0.5, 0.5, 0.5, 0.5}, {1.5, -0.5, 0, 0}}) {
       assertThatThrownBy(() -> router.withCapacities(c))

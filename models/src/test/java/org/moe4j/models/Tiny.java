@@ -5,12 +5,14 @@ import org.moe4j.Capacity;
 import org.moe4j.ExpertForm;
 import org.moe4j.FractionBalance;
 import org.moe4j.Gating;
+import org.moe4j.Grouping;
 import org.moe4j.ImportanceBalance;
 import org.moe4j.InitScheme;
 import org.moe4j.LoadBalance;
 import org.moe4j.MoeConfig;
 import org.moe4j.ParameterStore;
 import org.moe4j.RouterZLoss;
+import org.moe4j.VMoeBalance;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.RandomSource;
@@ -66,6 +68,7 @@ final class Tiny {
             .capacity(Capacity.mesh(1.25, 4))
             .balance(new ImportanceBalance(), 0.1)
             .balance(new LoadBalance(), 0.1)
+            .balance(new VMoeBalance(VMoeBalance.Signal.BOTH, Grouping.SEQUENCE), 0.1)
             .init(InitScheme.T5)
             .build();
     return decoder(
