@@ -255,7 +255,7 @@ class MomaRouterTest extends InScope {
   }
 
   private Tensor auxiliaryLoss(MoeLayer layer, Tensor x, TokenContext context) {
-    return layer.forward(x, context).losses().get("moma-auxiliary");
+    return layer.router().route(x, context).evidence().losses().get("moma-auxiliary");
   }
 
   @Test
