@@ -58,7 +58,10 @@ final class ModalityGroups {
   private static int[] parse(String sizes, int experts) {
     try {
       int[] parsed =
-          Arrays.stream(sizes.split(",", -1)).map(String::strip).mapToInt(Integer::parseInt).toArray();
+          Arrays.stream(sizes.split(",", -1))
+              .map(String::strip)
+              .mapToInt(Integer::parseInt)
+              .toArray();
       if (Arrays.stream(parsed).allMatch(n -> n > 0) && Arrays.stream(parsed).sum() == experts) {
         return parsed;
       }

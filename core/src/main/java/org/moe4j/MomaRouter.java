@@ -58,7 +58,7 @@ public final class MomaRouter implements Router {
                 .with("use", "pre-train + upcycle"))
         .options(
             OptionKey.word(
-                "group-sizes", "", List.of(), "experts of each modality, as 6,2; empty: two halves"),
+                "group-sizes", "", List.of(), "experts per modality, as 6,2; empty: halves"),
             OptionKey.word(
                 "tags",
                 "fold",
@@ -68,7 +68,7 @@ public final class MomaRouter implements Router {
             OptionKey.flag(
                 "gumbel", false, "Gumbel-sigmoid noise in training (the paper's upcycling stage)"),
             OptionKey.number(
-                "auxiliary-loss", 1, "weight of the auxiliary router's loss; 0 leaves it untrained"))
+                "auxiliary-loss", 1, "weight of the auxiliary router's loss; 0: untrained"))
         .valid(MomaRouter::groups)
         .flops(c -> 2L * c.width() * c.experts() + auxiliary(c) * 2)
         .expertsPerToken(c -> Math.min(c.topK(), groups(c).largest()))
