@@ -44,7 +44,11 @@ public final class RouterRegistry {
             LinearRouter.skywork(),
             DeepSeekV2Router.entry(),
             AttentionRouter.entry(),
-            RecurrentRouter.entry())) {
+            RecurrentRouter.entry(),
+            VMoeRouter.entry(),
+            ExpertChoiceRouter.entry(),
+            MomaRouter.entry(),
+            MoneRouter.entry())) {
       ENTRIES.put(entry.name(), entry);
     }
   }

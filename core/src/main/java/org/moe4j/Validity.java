@@ -117,9 +117,11 @@ public final class Validity {
       return;
     }
     DropOrder order = config.capacity().order();
-    if (order == DropOrder.PRIORITY) {
+    if (order.byScore()) {
       String line =
-          "drop order \"priority\" lets later tokens and other sequences decide: not for "
+          "drop order \""
+              + order.name().toLowerCase(Locale.ROOT).replace('_', '-')
+              + "\" lets later tokens and other sequences decide: not for "
               + use.label;
       if (use == Use.DECODING || !force) {
         throw new MoeException(line + "; use drop order \"token\" or no capacity");

@@ -58,7 +58,9 @@ class RouterContractTest extends InScope {
           entry("skywork", new Shape(E, new int[] {2}, Map.of())),
           // All numbers of choices need all groups; the limit has its own tests.
           entry(
-              "deepseek-v2", new Shape(E, new int[] {2}, Map.of("groups", 2, "kept-groups", 2))));
+              "deepseek-v2", new Shape(E, new int[] {2}, Map.of("groups", 2, "kept-groups", 2))),
+          // A width of 6 can be halved once; two experts cost at least half of the whole.
+          entry("mone", new Shape(2, new int[] {1}, Map.of("budget", 0.75))));
 
   /** Routers whose experts are told apart by place, not by a row of weights alone, with the why. */
   private static final Map<String, String> PLACED =
@@ -70,7 +72,9 @@ class RouterContractTest extends InScope {
           entry("hash-future", "a remainder is the expert's number"),
           entry("multi-hash", "its tables name experts by number"),
           entry("demix", "domain j is expert j's"),
-          entry("mocle", "the last expert is the universal one"));
+          entry("mocle", "the last expert is the universal one"),
+          entry("moma", "an expert's number says which modality it serves"),
+          entry("mone", "an expert's number says how wide it is"));
 
   /** Routers that may send a token to an expert twice, with the why. */
   private static final Map<String, String> REPEATS =

@@ -25,6 +25,7 @@ import org.moe4j.MeanGateSquareBalance;
 import org.moe4j.MoeConfig;
 import org.moe4j.MutualInformation;
 import org.moe4j.RouterZLoss;
+import org.moe4j.VMoeBalance;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
@@ -64,6 +65,7 @@ final class Moe4jConfigs {
     @JsonSubTypes.Type(value = MutualInformation.class, name = "mutual-information"),
     @JsonSubTypes.Type(value = LocalEntropyBalance.class, name = "local-entropy"),
     @JsonSubTypes.Type(value = MeanGateSquareBalance.class, name = "mean-gate-square"),
+    @JsonSubTypes.Type(value = VMoeBalance.class, name = "vmoe"),
     @JsonSubTypes.Type(value = RouterZLoss.class, name = "z-loss")
   })
   private interface Losses {}
