@@ -18,7 +18,8 @@ public final class RouterRegistry {
             LinearRouter.sigmoidTopK(),
             NoisyTopKRouter.entry(),
             GShardRouter.entry(),
-            LinearRouter.switchTop1())) {
+            LinearRouter.switchTop1(),
+            BaseRouter.entry())) {
       ENTRIES.put(entry.name(), entry);
     }
   }
