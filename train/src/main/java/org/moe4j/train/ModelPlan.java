@@ -126,7 +126,7 @@ public final class ModelPlan {
       s.losses().forEach((n, w) -> add(terms, BalanceRegistry.named(n), weight(n, w)));
     }
     Balance z = new RouterZLoss();
-    if (!s.losses().containsKey(z.name()) && RouterRegistry.named(s.router()).scored()) {
+    if (!s.losses().containsKey(z.name()) && RouterRegistry.named(s.router()).suits(z)) {
       add(terms, z, s.zLoss());
     }
     return terms;
