@@ -19,7 +19,8 @@ public final class RouterRegistry {
             NoisyTopKRouter.entry(),
             GShardRouter.entry(),
             LinearRouter.switchTop1(),
-            BaseRouter.entry())) {
+            BaseRouter.entry(),
+            SBaseRouter.entry())) {
       ENTRIES.put(entry.name(), entry);
     }
   }
