@@ -20,7 +20,8 @@ public final class RouterRegistry {
             GShardRouter.entry(),
             LinearRouter.switchTop1(),
             BaseRouter.entry(),
-            SBaseRouter.entry())) {
+            SBaseRouter.entry(),
+            ReinforcedRouter.entry())) {
       ENTRIES.put(entry.name(), entry);
     }
   }
