@@ -21,7 +21,10 @@ public final class RouterRegistry {
             LinearRouter.switchTop1(),
             BaseRouter.entry(),
             SBaseRouter.entry(),
-            ReinforcedRouter.entry())) {
+            ReinforcedRouter.entry(),
+            SparseTransportRouter.tokens(),
+            SparseTransportRouter.causalTokens(),
+            SparseTransportRouter.experts())) {
       ENTRIES.put(entry.name(), entry);
     }
   }
