@@ -12,7 +12,7 @@ import org.moe4j.tensor.Tensor;
 
 /** The balanced plan (S17). */
 class SinkhornTest extends InScope {
-  private static final Sinkhorn EXACT = new Sinkhorn(1e-12, 1e-8, 10_000);
+  private static final Sinkhorn EXACT = new Sinkhorn(1e-11, 1e-8, 10_000);
 
   private static double[] columns(double[][] plan) {
     double[] sums = new double[plan[0].length];
@@ -96,7 +96,7 @@ class SinkhornTest extends InScope {
   @Test
   void aSharpPlanIsTheBestAssignment() {
     int tried = 0;
-    for (int round = 0; round < 40; round++) {
+    for (int round = 0; tried < 5 && round < 200; round++) {
       double[][] s = rows(normal(6, 6));
       double[] two = bestTwo(s);
       if (two[0] - two[1] > 0.5) {
@@ -109,7 +109,7 @@ class SinkhornTest extends InScope {
         assertThat(sum).isCloseTo(two[0], within(1e-12));
       }
     }
-    assertThat(tried).isGreaterThan(3);
+    assertThat(tried).isEqualTo(5);
   }
 
   /** The best two sums over all permutations. */
