@@ -101,7 +101,7 @@ class SinkhornTest extends InScope {
       double[] two = bestTwo(s);
       if (two[0] - two[1] > 0.5) {
         tried++;
-        double[][] plan = rows(EXACT.plan(matrix(s).mul(20).add(60)));
+        double[][] plan = rows(new Sinkhorn(1e-4, 1e-8, 2000).plan(matrix(s).mul(20).add(60)));
         double sum = 0;
         for (int t = 0; t < 6; t++) {
           sum += s[t][Loops.top(plan[t], 1)[0]];
