@@ -63,11 +63,8 @@ public final class BalancedAssignment {
     double[] finite = finite(scores);
     double[] best = new double[tokens];
     int unit = exponent(range(finite, best, experts), experts);
-    long[] cost = new long[finite.length];
-    for (int i = 0; i < cost.length; i++) {
-      cost[i] = Math.round(Math.scalb(best[i / experts] / 2 - finite[i] / 2, 1 - unit));
-    }
-    AssignmentState state = new AssignmentState(tokens, experts, cost);
+    AssignmentState state =
+        new AssignmentState(tokens, experts, costs(finite, best, experts, 1 - unit));
     new AssignmentAuction(state).run();
     new AssignmentPaths(state).run();
     double[] prices = new double[experts];
@@ -115,6 +112,21 @@ public final class BalancedAssignment {
       range = Math.max(range, high / 2 - low / 2);
     }
     return range;
+  }
+
+  /** Half of what each score is below its row's best, in units of {@code 2^-exponent}. */
+  private static long[] costs(double[] scores, double[] best, int experts, int exponent) {
+    // In two factors, since the exponent may be beyond those of a double.
+    double first = Math.scalb(1.0, exponent / 2);
+    double second = Math.scalb(1.0, exponent - exponent / 2);
+    long[] cost = new long[scores.length];
+    for (int t = 0; t < best.length; t++) {
+      double half = best[t] / 2;
+      for (int i = t * experts; i < (t + 1) * experts; i++) {
+        cost[i] = (long) Math.rint((half - scores[i] / 2) * first * second);
+      }
+    }
+    return cost;
   }
 
   /** The unit's binary exponent: lengths of paths and prices, below 4 E costs, fit 62 bits. */
