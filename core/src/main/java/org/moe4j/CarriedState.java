@@ -1,10 +1,10 @@
 package org.moe4j;
 
-import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
+import java.util.NavigableMap;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.function.Function;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.Tensor;
@@ -16,7 +16,8 @@ import org.moe4j.tensor.Tensor;
  */
 public final class CarriedState {
   private final Map<String, Tensor> values = new HashMap<>();
-  private final List<Function<Reward, Tensor>> learners = new ArrayList<>();
+  private final Map<Integer, Function<Reward, Tensor>> learners = new TreeMap<>();
+  private final Map<String, NavigableMap<Integer, Tensor>> byLayer = new HashMap<>();
 
   /** What an earlier layer left under this name. */
   public Optional<Tensor> read(String name) {
@@ -29,11 +30,11 @@ public final class CarriedState {
   }
 
   /**
-   * Leaves a loss that can be told only when the pass has ended: a weighted scalar with gradient,
-   * from the reward of the pass's tokens (S17's policy gradient).
+   * Leaves a loss of layer {@code layer} that can be told only when the pass has ended: a weighted
+   * scalar with gradient, from the reward of the pass's tokens (S17's policy gradient).
    */
-  public void whenRewarded(Function<Reward, Tensor> loss) {
-    learners.add(loss);
+  public void whenRewarded(int layer, Function<Reward, Tensor> loss) {
+    learners.put(layer, loss);
   }
 
   /** True if a router of this pass waits for its reward. */
@@ -48,11 +49,26 @@ public final class CarriedState {
    */
   public Tensor rewarded(Reward reward) {
     Tensor sum =
-        learners.stream()
+        learners.values().stream()
             .map(loss -> loss.apply(reward))
             .reduce(Tensor::add)
             .orElseThrow(() -> new MoeException("no router of this pass waits for a reward"));
     learners.clear();
     return sum;
+  }
+
+  /**
+   * What the nearest layer below {@code layer} left under this name. The first layer finds nothing,
+   * even if the same context served a pass before.
+   */
+  public Optional<Tensor> below(int layer, String name) {
+    return Optional.ofNullable(byLayer.get(name))
+        .map(values -> values.lowerEntry(layer))
+        .map(Map.Entry::getValue);
+  }
+
+  /** Leaves {@code value} of layer {@code layer} for those above it. */
+  public void write(int layer, String name, Tensor value) {
+    byLayer.computeIfAbsent(name, n -> new TreeMap<>()).put(layer, value);
   }
 }

@@ -13,6 +13,16 @@ final class Logits {
    * @throws MoeException naming the layer and the first bad token
    */
   static Tensor finite(Tensor logits, TokenContext context) {
+    return finite(logits, "router logit", "expert", context);
+  }
+
+  /**
+   * Returns {@code logits} [T,n] if all are finite, for numbers on the way to logits.
+   *
+   * @param what one of them is
+   * @param column what stands in a column
+   */
+  static Tensor finite(Tensor logits, String what, String column, TokenContext context) {
     if (logits.allFinite()) {
       return logits;
     }
@@ -23,9 +33,13 @@ final class Logits {
         throw new MoeException(
             "layer "
                 + context.layer()
-                + ": router logit of token "
+                + ": "
+                + what
+                + " of token "
                 + i / columns
-                + " for expert "
+                + " for "
+                + column
+                + " "
                 + i % columns
                 + " is "
                 + values[i]

@@ -141,7 +141,10 @@ public final class ReinforcedRouter implements Router {
     if (context.training() && context.tokens() > 0) {
       Tensor q = logits.maskedFill(open.not(), Double.NEGATIVE_INFINITY).logSoftmax(-1);
       Tensor logQ = q.gather(1, choices).squeeze(1);
-      context.carried().whenRewarded(reward -> learned(own.detach(), logQ, reward, context));
+      context
+          .carried()
+          .whenRewarded(
+              context.layer(), reward -> learned(own.detach(), logQ, reward, context));
       evidence = evidence.withLosses(Map.of("policy-entropy", bonus(logits, pi, context)));
     }
     return TokenChoice.of(

@@ -39,13 +39,20 @@ public final class Validity {
     List<String> warnings = new ArrayList<>();
     RouterEntry router = config.routerEntry();
     router.validate(config);
-    form(config, router);
+    // What a surrounding hands to another router must suit that one.
+    RouterEntry within = config.inside().routerEntry();
+    form(config, within, use, warnings);
     causality(router, use, force, warnings);
+    if (!within.name().equals(router.name())) {
+      causality(within, use, force, warnings);
+    }
     if (!config.capacity().unlimited()) {
       drops(config, use, force, warnings);
     }
-    losses(config, router);
-    if (config.init() == InitScheme.SHAZEER && !config.router().equals("noisy-top-k")) {
+    losses(config, router, within);
+    BiasController.doubts(config).ifPresent(warnings::add);
+    boolean noise = router.evidence().contains(Evidence.Kind.MEMBERSHIP);
+    if (config.init() == InitScheme.SHAZEER && !noise) {
       warnings.add(
           "init \"shazeer\" starts the gate at zero, and router \""
               + config.router()
@@ -55,7 +62,16 @@ public final class Validity {
   }
 
   /** What a plan's form excludes. */
-  private static void form(MoeConfig config, RouterEntry router) {
+  private static void form(
+      MoeConfig config, RouterEntry router, Use use, List<String> warnings) {
+    if (router.form() == RoutingForm.DENSE && use != Use.DECODING) {
+      warnings.add(
+          "router \""
+              + router.name()
+              + "\" saves nothing in training: all "
+              + config.experts()
+              + " experts compute every token");
+    }
     if (router.form() != RoutingForm.TOKEN_CHOICE && !config.capacity().unlimited()) {
       String why =
           switch (router.form()) {
@@ -101,9 +117,11 @@ public final class Validity {
       return;
     }
     DropOrder order = config.capacity().order();
-    if (order == DropOrder.PRIORITY) {
+    if (order.byScore()) {
       String line =
-          "drop order \"priority\" lets later tokens and other sequences decide: not for "
+          "drop order \""
+              + order.name().toLowerCase(Locale.ROOT).replace('_', '-')
+              + "\" lets later tokens and other sequences decide: not for "
               + use.label;
       if (use == Use.DECODING || !force) {
         throw new MoeException(line + "; use drop order \"token\" or no capacity");
@@ -124,7 +142,9 @@ public final class Validity {
     }
   }
 
-  private static void losses(MoeConfig config, RouterEntry router) {
+  /** What the losses need must come from the router that works inside. */
+  private static void losses(MoeConfig config, RouterEntry outer, RouterEntry router) {
+    String around = outer.name().equals(router.name()) ? "" : outer.name() + "\" around \"";
     for (BalanceTerm term : config.balance()) {
       Balance loss = term.loss();
       if (term.coefficient() > 0 && !router.suits(loss)) {
@@ -136,10 +156,24 @@ public final class Validity {
             "balance loss \""
                 + loss.name()
                 + "\" and router \""
+                + around
                 + router.name()
                 + "\" exclude each other: "
                 + why
                 + "; leave the loss out or set its coefficient to 0");
+      }
+      Balance kind = loss instanceof AdaptiveBalance a ? a.loss() : loss;
+      boolean grouped =
+          kind instanceof CommunicationBalance
+              || (kind instanceof DeviceBalance d && d.devices() == 0);
+      if (grouped && config.gating().stream().noneMatch(g -> g.groups().groups() > 1)) {
+        throw new MoeException(
+            "balance loss \""
+                + loss.name()
+                + "\" and router \""
+                + router.name()
+                + "\" without groups exclude each other: groups of experts stand for devices; set"
+                + " the router's option groups or remove the loss");
       }
     }
   }
