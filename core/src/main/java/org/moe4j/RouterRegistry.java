@@ -48,7 +48,13 @@ public final class RouterRegistry {
             VMoeRouter.entry(),
             ExpertChoiceRouter.entry(),
             MomaRouter.entry(),
-            MoneRouter.entry())) {
+            MoneRouter.entry(),
+            BaseRouter.entry(),
+            SBaseRouter.entry(),
+            ReinforcedRouter.entry(),
+            SparseTransportRouter.tokens(),
+            SparseTransportRouter.causalTokens(),
+            SparseTransportRouter.experts())) {
       ENTRIES.put(entry.name(), entry);
     }
   }

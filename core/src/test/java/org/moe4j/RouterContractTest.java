@@ -43,6 +43,8 @@ class RouterContractTest extends InScope {
   /** Routers that need another shape. */
   private static final Map<String, Shape> SHAPES =
       Map.ofEntries(
+          // Twelve tokens must spread evenly.
+          entry("base", new Shape(4, new int[] {1, 2}, Map.of())),
           // Its heads divide the width.
           entry("mh-moe", new Shape(E, new int[] {1, 2}, Map.of("heads", 2))),
           entry("hash", new Shape(E, new int[] {1, 2}, Map.of("vocab", 11))),

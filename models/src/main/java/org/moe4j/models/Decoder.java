@@ -118,8 +118,15 @@ public final class Decoder implements AutoCloseable {
   public DecoderLoss loss(Tensor ids, Tensor targets, TokenContext context) {
     DecoderOutput out = forward(ids, context);
     Tensor flat = out.hidden().view(context.tokens(), config.hidden());
-    Tensor ce = LmLoss.crossEntropy(flat, head.tensor(), targets.reshape(context.tokens()));
-    return new DecoderLoss(ce.add(out.balance()), ce, out);
+    Tensor wanted = targets.reshape(context.tokens());
+    if (!context.carried().awaitsReward()) {
+      Tensor ce = LmLoss.crossEntropy(flat, head.tensor(), wanted);
+      return new DecoderLoss(ce.add(out.balance()), ce, out);
+    }
+    LmLoss.Scored scored = LmLoss.scored(flat, head.tensor(), wanted);
+    Tensor learned = context.carried().rewarded(scored.reward());
+    return new DecoderLoss(
+        scored.mean().add(out.balance()).add(learned), scored.mean(), out);
   }
 
   /**
