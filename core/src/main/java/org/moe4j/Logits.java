@@ -13,26 +13,38 @@ final class Logits {
    * @throws MoeException naming the layer and the first bad token
    */
   static Tensor finite(Tensor logits, TokenContext context) {
-    if (logits.allFinite()) {
-      return logits;
+    return finite(logits, "router logit", "expert", "gate.weight", context);
+  }
+
+  /** As above for {@code what} [T,n], which {@code weight} made from the hidden state. */
+  static Tensor finite(
+      Tensor what, String name, String column, String weight, TokenContext context) {
+    if (what.allFinite()) {
+      return what;
     }
-    double[] values = logits.toDoubles();
-    int columns = (int) logits.size(1);
+    double[] values = what.toDoubles();
+    int columns = (int) what.size(1);
     for (int i = 0; i < values.length; i++) {
       if (!Double.isFinite(values[i])) {
         throw new MoeException(
             "layer "
                 + context.layer()
-                + ": router logit of token "
+                + ": "
+                + name
+                + " of token "
                 + i / columns
-                + " for expert "
+                + " for "
+                + column
+                + " "
                 + i % columns
                 + " is "
                 + values[i]
-                + "; the hidden state or gate.weight holds NaN or infinity, look for overflow"
+                + "; the hidden state or "
+                + weight
+                + " holds NaN or infinity, look for overflow"
                 + " before this layer or lower the learning rate");
       }
     }
-    return logits;
+    return what;
   }
 }

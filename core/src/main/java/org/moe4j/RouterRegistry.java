@@ -18,7 +18,9 @@ public final class RouterRegistry {
             LinearRouter.sigmoidTopK(),
             NoisyTopKRouter.entry(),
             GShardRouter.entry(),
-            LinearRouter.switchTop1())) {
+            LinearRouter.switchTop1(),
+            ProductKeyRouter.peer(),
+            ProductKeyRouter.pkm())) {
       ENTRIES.put(entry.name(), entry);
     }
   }

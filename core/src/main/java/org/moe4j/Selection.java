@@ -47,7 +47,13 @@ public final class Selection {
     return Tensor.of(chosen, rows, k);
   }
 
-  private static void scanRow(
+  /**
+   * The k = {@code best.length} largest of one row, with their columns at {@code chosen[at..]}.
+   *
+   * @param memory of F64 numbers if {@code wide}, else F32
+   * @param start of the row, in numbers
+   */
+  static void scanRow(
       MemorySegment memory,
       boolean wide,
       long start,

@@ -21,7 +21,10 @@ final class Gradients {
       NativeOp norm = NativeOp.of("linalg_vector_norm");
       List<Tensor> norms = new ArrayList<>();
       for (Parameter p : parameters) {
-        p.tensor().grad().ifPresent(g -> norms.add(norm.call(g, 2.0, null, false, DType.F32)));
+        p.tensor()
+            .grad()
+            .map(g -> g.isRows() ? g.rowValues() : g)
+            .ifPresent(g -> norms.add(norm.call(g, 2.0, null, false, DType.F32)));
       }
       return norms.isEmpty() ? 0 : norm.call(Tensor.stack(norms, 0), 2.0, null, false, null).item();
     }
