@@ -20,9 +20,6 @@ final class Lookup {
   /** Bytes of table rows that a block gathers: what stays in a core's cache. */
   private static final long BLOCK_BYTES = 1 << 19;
 
-  /** Pairs of which a block of gradient rows is made. */
-  private static final int BLOCK_PAIRS = 2048;
-
   private final Tensor ids;
   private final int tableRows;
   private final boolean rowGradients;
@@ -238,12 +235,12 @@ final class Lookup {
       return new Groups(rows, starts, pairs);
     }
 
-    /** Where blocks of about {@link #BLOCK_PAIRS} pairs begin and end, in rows. */
-    int[] blocks() {
-      int[] bounds = new int[pairs.length / BLOCK_PAIRS + 2];
+    /** Where blocks of about {@code size} pairs begin and end, in rows. */
+    int[] blocks(long size) {
+      int[] bounds = new int[(int) (pairs.length / size) + 2];
       int count = 1;
       for (int r = 1; r <= rows.length; r++) {
-        if (r == rows.length || starts[r] - starts[bounds[count - 1]] >= BLOCK_PAIRS) {
+        if (r == rows.length || starts[r] - starts[bounds[count - 1]] >= size) {
           bounds[count++] = r;
         }
       }
@@ -281,7 +278,7 @@ final class Lookup {
     Tensor tokens = pairs.floorDiv(rowIds.size(1));
     Tensor sorted = weights.reshape(weights.numel()).indexSelect(0, pairs);
     Tensor sums = Tensor.empty(vectors.dtype(), Device.CPU, g.rows.length, vectors.size(1));
-    int[] bounds = g.blocks();
+    int[] bounds = g.blocks(block(1, vectors.size(1), vectors.dtype()));
     Workers.run(
         bounds.length - 1,
         i -> {

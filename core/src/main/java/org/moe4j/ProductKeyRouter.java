@@ -172,11 +172,7 @@ public final class ProductKeyRouter implements Router {
                     s.config().experts(),
                     s.config().width(),
                     s.options().flag(ROW_GRADIENTS),
-                    Init.normal(
-                        1 / Math.sqrt(
-                                s.options().word("values").equals("active")
-                                    ? retrieved(s.config())
-                                    : s.config().experts())),
+                    values(s),
                     s.store(),
                     s.layer()),
             c -> (long) c.experts() * c.width(),
@@ -200,6 +196,12 @@ public final class ProductKeyRouter implements Router {
                 "active",
                 List.of("active", "all"),
                 "values start with deviation 1/sqrt(n): n the h k of a token, or all N")));
+  }
+
+  private static Init values(RouterSetup s) {
+    boolean active = s.options().word("values").equals("active");
+    long n = active ? retrieved(s.config()) : s.config().experts();
+    return Init.normal(1 / Math.sqrt((double) n));
   }
 
   private static Taxonomy taxonomy() {

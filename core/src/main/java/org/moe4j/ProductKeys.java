@@ -1,5 +1,7 @@
 package org.moe4j;
 
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import org.jspecify.annotations.Nullable;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
@@ -18,6 +20,9 @@ import org.moe4j.tensor.Workers;
 final class ProductKeys {
   /** Scores that a block computes: what stays in a core's cache. */
   private static final int BLOCK_SCORES = 1 << 16;
+
+  /** Queries of a block at least: fewer would make its product slow. */
+  private static final int BLOCK_QUERIES = 128;
 
   private final Parameter keys;
   private final int heads;
@@ -117,7 +122,7 @@ final class ProductKeys {
   private OwnGradient.Result search(Tensor queries, Tensor all, long[] ids, int k) {
     int tokens = (int) queries.size(0);
     double[] scores = new double[ids.length];
-    int block = Math.max(1, BLOCK_SCORES / side);
+    int block = Math.max(BLOCK_QUERIES, BLOCK_SCORES / side);
     int blocks = (tokens + block - 1) / block;
     Workers.run(
         heads * blocks,
@@ -141,62 +146,119 @@ final class ProductKeys {
       long[] ids,
       double[] scores,
       int k) {
-    int m = Math.min(k, side);
     Tensor own = queries.select(1, head).narrow(0, start, count);
     Tensor mine = all.select(0, all.size(0) == 1 ? 0 : head);
-    Tensor[] halves = new Tensor[2];
-    for (int c = 0; c < 2; c++) {
-      halves[c] = own.narrow(1, (long) c * half, half).mm(mine.select(0, c).t());
-    }
-    boolean wide = queries.dtype() == DType.F64;
-    double[] first = new double[m];
-    double[] second = new double[m];
-    long[] firstAt = new long[m];
-    long[] secondAt = new long[m];
-    var firstScores = halves[0].segment();
-    var secondScores = halves[1].segment();
-    double[] best = new double[k];
-    long[] at = new long[k];
+    Tensor first = own.narrow(1, 0, half).mm(mine.select(0, 0).t());
+    Tensor second = own.narrow(1, half, half).mm(mine.select(0, 1).t());
+    Best best = new Best(first, second, k, side);
     for (int t = 0; t < count; t++) {
-      long row = (long) t * side;
-      Selection.scanRow(firstScores, wide, row, side, first, firstAt, 0);
-      Selection.scanRow(secondScores, wide, row, side, second, secondAt, 0);
-      combine(first, firstAt, second, secondAt, best, at);
+      best.find(t);
       int place = ((start + t) * heads + head) * k;
-      System.arraycopy(at, 0, ids, place, k);
-      System.arraycopy(best, 0, scores, place, k);
+      System.arraycopy(best.ids, 0, ids, place, k);
+      System.arraycopy(best.scores, 0, scores, place, k);
     }
   }
 
-  /**
-   * The k best sums. A sum of the a-th best and the b-th best has at least (a+1)(b+1)-1 others
-   * before it, so that about k ln k of the k^2 are looked at.
-   */
-  private void combine(
-      double[] first, long[] firstAt, double[] second, long[] secondAt, double[] best, long[] at) {
-    int k = best.length;
-    int filled = 0;
-    for (int a = 0; a < first.length; a++) {
-      for (int b = 0; b < second.length && (long) (a + 1) * (b + 1) <= k; b++) {
-        double sum = first[a] + second[b];
-        long id = firstAt[a] * side + secondAt[b];
-        if (filled == k && !before(sum, id, best[k - 1], at[k - 1])) {
-          continue;
+  /** Finds one query's best experts; a lower number goes before an equal score. */
+  private static final class Best {
+    private final int k;
+    private final int side;
+    private final Column first;
+    private final Column second;
+    private final double[] scores;
+    private final long[] ids;
+
+    Best(Tensor first, Tensor second, int k, int side) {
+      this.k = k;
+      this.side = side;
+      this.first = new Column(first, Math.min(k, side));
+      this.second = new Column(second, Math.min(k, side));
+      this.scores = new double[k];
+      this.ids = new long[k];
+    }
+
+    /**
+     * The k best sums of row t. A sum of the a-th best and the b-th best has at least
+     * (a+1)(b+1)-1 others before it, so that about k ln k of the k^2 are looked at.
+     */
+    void find(int t) {
+      first.scan((long) t * side, side);
+      second.scan((long) t * side, side);
+      int filled = 0;
+      for (int a = 0; a < first.best.length; a++) {
+        for (int b = 0; b < second.best.length && (long) (a + 1) * (b + 1) <= k; b++) {
+          double sum = first.best[a] + second.best[b];
+          long id = (long) first.places[a] * side + second.places[b];
+          if (filled < k) {
+            insert(sum, id, filled++);
+          } else if (before(sum, id, k - 1)) {
+            insert(sum, id, k - 1);
+          }
         }
-        int place = filled < k ? filled++ : k - 1;
-        while (place > 0 && before(sum, id, best[place - 1], at[place - 1])) {
-          best[place] = best[place - 1];
-          at[place] = at[place - 1];
-          place--;
-        }
-        best[place] = sum;
-        at[place] = id;
       }
     }
+
+    private void insert(double sum, long id, int last) {
+      int place = last;
+      while (place > 0 && before(sum, id, place - 1)) {
+        scores[place] = scores[place - 1];
+        ids[place] = ids[place - 1];
+        place--;
+      }
+      scores[place] = sum;
+      ids[place] = id;
+    }
+
+    private boolean before(double sum, long id, int place) {
+      return sum > scores[place] || (sum == scores[place] && id < ids[place]);
+    }
   }
 
-  private static boolean before(double sum, long id, double otherSum, long otherId) {
-    return sum > otherSum || (sum == otherSum && id < otherId);
+  /** The best of one row of scores, in descending order; the lower place first among equals. */
+  private static final class Column {
+    private final MemorySegment scores;
+    private final boolean wide;
+    private final double[] best;
+    private final int[] places;
+
+    Column(Tensor scores, int m) {
+      this.scores = scores.segment();
+      this.wide = scores.dtype() == DType.F64;
+      this.best = new double[m];
+      this.places = new int[m];
+    }
+
+    private double at(long i) {
+      return wide
+          ? scores.getAtIndex(ValueLayout.JAVA_DOUBLE, i)
+          : scores.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+    }
+
+    void scan(long start, int n) {
+      int m = best.length;
+      for (int i = 0; i < m; i++) {
+        insert(at(start + i), i, i);
+      }
+      double worst = best[m - 1];
+      for (int i = m; i < n; i++) {
+        double value = at(start + i);
+        if (value > worst) {
+          insert(value, i, m - 1);
+          worst = best[m - 1];
+        }
+      }
+    }
+
+    private void insert(double value, int index, int last) {
+      int place = last;
+      while (place > 0 && value > best[place - 1]) {
+        best[place] = best[place - 1];
+        places[place] = places[place - 1];
+        place--;
+      }
+      best[place] = value;
+      places[place] = index;
+    }
   }
 
   /** Both halves of a query meet the sub-keys of the experts found, and no others. */

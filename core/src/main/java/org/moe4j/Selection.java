@@ -47,13 +47,7 @@ public final class Selection {
     return Tensor.of(chosen, rows, k);
   }
 
-  /**
-   * The k = {@code best.length} largest of one row, with their columns at {@code chosen[at..]}.
-   *
-   * @param memory of F64 numbers if {@code wide}, else F32
-   * @param start of the row, in numbers
-   */
-  static void scanRow(
+  private static void scanRow(
       MemorySegment memory,
       boolean wide,
       long start,

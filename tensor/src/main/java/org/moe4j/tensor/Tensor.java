@@ -56,9 +56,16 @@ public final class Tensor implements AutoCloseable {
     return new Tensor(torch.full(shape, new Scalar(value), options(dtype, device)));
   }
 
+  /** CPU tensors of this many bytes ask for huge pages. */
+  private static final long LARGE = 1L << 25;
+
   /** Memory with unspecified contents. */
   public static Tensor empty(DType dtype, Device device, long... shape) {
-    return new Tensor(torch.empty(shape, options(dtype, device), null));
+    Tensor t = new Tensor(torch.empty(shape, options(dtype, device), null));
+    if (device == Device.CPU && t.numel() * dtype.bytes() >= LARGE) {
+      NativeMemory.hugePages(t.segment());
+    }
+    return t;
   }
 
   /** The integers {@code start .. end-1} as I64 on the CPU. */
