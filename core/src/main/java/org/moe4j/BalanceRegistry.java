@@ -29,6 +29,9 @@ public final class BalanceRegistry {
     add(FractionBalance.deepSeekExpert(true), "S36", "as megablocks, per sequence");
     add(new ImportanceBalance(), "S01", "squared variation of summed weights");
     add(new LoadBalance(), "S01", "squared variation of expected load under the noise");
+    add(new BatchEntropy(), "S29", "negative entropy of the mean softmax; -ln E if even");
+    add(new SparsityL1(), "S10", "1-norm over 2-norm of a token's probabilities; 1 if sure");
+    add(new MeanImportance(), "S10", "E times the mean probabilities' squared norm; 1 if even");
     add(new RouterZLoss(), "S18", "mean squared logsumexp of the logits");
   }
 

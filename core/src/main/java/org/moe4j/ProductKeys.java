@@ -193,6 +193,8 @@ final class ProductKeys {
             insert(sum, id, filled++);
           } else if (before(sum, id, k - 1)) {
             insert(sum, id, k - 1);
+          } else {
+            break; // what follows in this row is no better
           }
         }
       }

@@ -19,6 +19,8 @@ public final class RouterRegistry {
             NoisyTopKRouter.entry(),
             GShardRouter.entry(),
             LinearRouter.switchTop1(),
+            SpeechMoeRouter.entry(),
+            SigmaMoeRouter.entry(),
             ProductKeyRouter.peer(),
             ProductKeyRouter.pkm())) {
       ENTRIES.put(entry.name(), entry);

@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.moe4j.Balance;
 import org.moe4j.BalanceTerm;
+import org.moe4j.BatchEntropy;
 import org.moe4j.Capacity;
 import org.moe4j.CapacityRule;
 import org.moe4j.DeviceBalance;
@@ -15,8 +16,10 @@ import org.moe4j.FractionBalance;
 import org.moe4j.ImportanceBalance;
 import org.moe4j.InitScheme;
 import org.moe4j.LoadBalance;
+import org.moe4j.MeanImportance;
 import org.moe4j.MoeConfig;
 import org.moe4j.RouterZLoss;
+import org.moe4j.SparsityL1;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
@@ -47,6 +50,9 @@ final class Moe4jConfigs {
     @JsonSubTypes.Type(value = DeviceBalance.class, name = "device"),
     @JsonSubTypes.Type(value = ImportanceBalance.class, name = "importance"),
     @JsonSubTypes.Type(value = LoadBalance.class, name = "load"),
+    @JsonSubTypes.Type(value = BatchEntropy.class, name = "batch-entropy"),
+    @JsonSubTypes.Type(value = SparsityL1.class, name = "sparsity-l1"),
+    @JsonSubTypes.Type(value = MeanImportance.class, name = "mean-importance"),
     @JsonSubTypes.Type(value = RouterZLoss.class, name = "z-loss")
   })
   private interface Losses {}
