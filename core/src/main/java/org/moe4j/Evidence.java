@@ -10,6 +10,16 @@ import org.moe4j.tensor.Tensor;
  * is optional: a fixed rule has none of it.
  */
 public final class Evidence {
+  /** The parts that losses may need. */
+  public enum Kind {
+    /** {@link Evidence#logits}. */
+    LOGITS,
+    /** {@link Evidence#probabilities}, one row per token and one column per expert. */
+    PROBABILITIES,
+    /** {@link Evidence#membership}. */
+    MEMBERSHIP
+  }
+
   private static final Evidence NONE = new Evidence(null, null, null, null, null, Map.of());
 
   private final @Nullable Tensor logits;

@@ -103,6 +103,11 @@ public record FractionBalance(
   public record Parts(Tensor fraction, Tensor probability) {}
 
   @Override
+  public Needs needs() {
+    return Needs.choicesWith(Evidence.Kind.PROBABILITIES);
+  }
+
+  @Override
   public Declaration declaration() {
     return new Declaration(group, counted, "through P; the counts are constants");
   }

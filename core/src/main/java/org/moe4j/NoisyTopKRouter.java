@@ -28,6 +28,7 @@ public final class NoisyTopKRouter implements Router {
                 .with("gate", "select then softmax")
                 .with("balance", "importance and load"))
         .losses("importance", "load")
+        .evidence(Evidence.Kind.LOGITS, Evidence.Kind.PROBABILITIES, Evidence.Kind.MEMBERSHIP)
         .options(
             OptionKey.number("noise-epsilon", 0, "added to the noise's deviation (code: 0.01)"))
         .flops(c -> 4L * c.width() * c.experts())

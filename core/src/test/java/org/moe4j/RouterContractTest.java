@@ -35,7 +35,7 @@ class RouterContractTest extends InScope {
    * @param small other numbers of experts to try
    * @param options it needs
    */
-  private record Shape(int experts, int[] small, Map<String, Object> options) {}
+  record Shape(int experts, int[] small, Map<String, Object> options) {}
 
   private static final Shape USUAL = new Shape(E, new int[] {1, 2}, Map.of());
 
@@ -45,7 +45,7 @@ class RouterContractTest extends InScope {
   /** Routers whose experts are told apart by place, not by a row of weights alone, with the why. */
   private static final Map<String, String> PLACED = Map.of();
 
-  private static Shape shape(String router) {
+  static Shape shape(String router) {
     return SHAPES.getOrDefault(router, USUAL);
   }
 
@@ -54,7 +54,7 @@ class RouterContractTest extends InScope {
     return RouterRegistry.named(router).choices().orElse(k);
   }
 
-  private static MoeConfig.Builder config(String router, int experts, int k) {
+  static MoeConfig.Builder config(String router, int experts, int k) {
     return MoeConfig.builder(D, 4, experts, choices(router, k))
         .router(router, shape(router).options())
         .init(InitScheme.T5);
@@ -94,7 +94,7 @@ class RouterContractTest extends InScope {
     return router;
   }
 
-  private static TokenContext train(long b, long s) {
+  static TokenContext train(long b, long s) {
     return known(TokenContext.train(b, s, new RandomSource(21)));
   }
 

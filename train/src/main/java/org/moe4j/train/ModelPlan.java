@@ -34,6 +34,8 @@ public final class ModelPlan {
   /** Models can go on beyond the length they were trained on, up to at least this. */
   private static final int SHORTEST_REACH = 1024;
 
+  private static final int USUAL_TOP_K = 2;
+
   private ModelPlan() {}
 
   /**
@@ -63,7 +65,7 @@ public final class ModelPlan {
   /** The sparse layer of {@code config}. */
   public static MoeConfig moe(TrainingConfig config) {
     MoeSection s = config.moe();
-    return MoeConfig.builder(config.model().hidden(), s.expertFfn(), s.experts(), s.topK())
+    return MoeConfig.builder(config.model().hidden(), s.expertFfn(), s.experts(), topK(s))
         .router(s.router(), options(s))
         .form(form(s.activation()))
         .sharedExperts(s.sharedExperts())
@@ -76,6 +78,11 @@ public final class ModelPlan {
             })
         .balance(balance(s))
         .build();
+  }
+
+  private static int topK(MoeSection s) {
+    int own = RouterRegistry.named(s.router()).choices().orElse(USUAL_TOP_K);
+    return s.topK().orElse(Math.min(own, s.experts()));
   }
 
   /** The section's keys that routers have as options, where this one has them; then its own. */
@@ -126,7 +133,7 @@ public final class ModelPlan {
       s.losses().forEach((n, w) -> add(terms, BalanceRegistry.named(n), weight(n, w)));
     }
     Balance z = new RouterZLoss();
-    if (!s.losses().containsKey(z.name()) && RouterRegistry.named(s.router()).scored()) {
+    if (!s.losses().containsKey(z.name()) && RouterRegistry.named(s.router()).suits(z)) {
       add(terms, z, s.zLoss());
     }
     return terms;

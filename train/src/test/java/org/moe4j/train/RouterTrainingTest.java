@@ -91,7 +91,6 @@ class RouterTrainingTest {
     settings.add("data.domain-field=kind");
     settings.add("moe.router=" + router);
     settings.add("moe.experts=8");
-    RouterRegistry.named(router).choices().ifPresent(k -> settings.add("moe.top-k=" + k));
     settings.add("train.steps=" + STEPS);
     settings.addAll(SETTINGS.getOrDefault(router, List.of()));
     return Tiny.config(folder, settings.toArray(String[]::new));

@@ -225,7 +225,7 @@ class TrainingRunTest {
   @Test
   void impossibleConfigurationsAreToldBeforeAnythingIsMade() {
     assertRefused(() -> start("moe.router=softmax-topk"), "softmax-topk", "softmax-top-k");
-    assertRefused(() -> start("moe.router=switch"), "switch", "top-k");
+    assertRefused(() -> start("moe.router=switch", "moe.top-k=2"), "switch", "top-k");
     assertRefused(() -> start("moe.options.jitterr=1"), "jitterr", "jitter");
     assertRefused(() -> start("moe.router=noisy-top-k", "moe.scale=2"), "scale", "noisy-top-k");
     assertThat(folder.resolve("runs/tiny")).doesNotExist();

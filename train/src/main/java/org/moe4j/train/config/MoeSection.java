@@ -9,7 +9,13 @@ import java.util.Optional;
 public record MoeSection(
     @Key(doc = "The router, by its name in the registry.") String router,
     @Key(doc = "Routed experts of a layer.", min = 1, max = 1_048_576) int experts,
-    @Key(doc = "Experts that a token goes to; at most experts.", min = 1, max = 4096) int topK,
+    @Key(
+            doc =
+                "Experts that a token goes to, at most experts; where it is not set, the number the"
+                    + " router's own system fixes, else 2.",
+            min = 1,
+            max = 4096)
+        Optional<Integer> topK,
     @Key(doc = "Width inside an expert.", min = 1, max = 1_048_576) int expertFfn,
     @Key(doc = "Experts beside the routed ones that every token goes to.", min = 0, max = 1024)
         int sharedExperts,
@@ -95,9 +101,9 @@ public record MoeSection(
     Check.that(
         !router.isBlank(), "moe", "router is empty; name one, for example \"softmax-top-k\"");
     Check.that(
-        topK <= experts,
+        topK.orElse(1) <= experts,
         "moe",
-        "top-k = " + topK + " is more than experts = " + experts + "; lower top-k");
+        "top-k = " + topK.orElse(1) + " is more than experts = " + experts + "; lower top-k");
     Check.that(
         capacityFactor.isEmpty() || dispatcher != Dispatcher.DROPLESS,
         "moe",
@@ -113,7 +119,7 @@ public record MoeSection(
     return new MoeSection(
         "softmax-top-k",
         16,
-        2,
+        Optional.empty(),
         256,
         0,
         Optional.empty(),
