@@ -13,24 +13,28 @@ final class Logits {
    * @throws MoeException naming the layer and the first bad token
    */
   static Tensor finite(Tensor logits, TokenContext context) {
-    return finite(logits, "router logit", "expert", "gate.weight", context);
+    return finite(logits, "router logit", "expert", context);
   }
 
-  /** As above for {@code what} [T,n], which {@code weight} made from the hidden state. */
-  static Tensor finite(
-      Tensor what, String name, String column, String weight, TokenContext context) {
-    if (what.allFinite()) {
-      return what;
+  /**
+   * Returns {@code logits} [T,n] if all are finite, for numbers on the way to logits.
+   *
+   * @param what one of them is
+   * @param column what stands in a column
+   */
+  static Tensor finite(Tensor logits, String what, String column, TokenContext context) {
+    if (logits.allFinite()) {
+      return logits;
     }
-    double[] values = what.toDoubles();
-    int columns = (int) what.size(1);
+    double[] values = logits.toDoubles();
+    int columns = (int) logits.size(1);
     for (int i = 0; i < values.length; i++) {
       if (!Double.isFinite(values[i])) {
         throw new MoeException(
             "layer "
                 + context.layer()
                 + ": "
-                + name
+                + what
                 + " of token "
                 + i / columns
                 + " for "
@@ -39,12 +43,10 @@ final class Logits {
                 + i % columns
                 + " is "
                 + values[i]
-                + "; the hidden state or "
-                + weight
-                + " holds NaN or infinity, look for overflow"
+                + "; the hidden state or gate.weight holds NaN or infinity, look for overflow"
                 + " before this layer or lower the learning rate");
       }
     }
-    return what;
+    return logits;
   }
 }

@@ -111,6 +111,11 @@ public record MoeConfig(
     return surroundParameters() + entry.parameters().applyAsLong(in) + sharedParameters() + experts;
   }
 
+  /** Those of the {@link #parameters} that all layers with this router share. */
+  public long commonParameters() {
+    return routerEntry().commonParameters().applyAsLong(inside());
+  }
+
   /** The weights a token is computed with: the gate, its experts, the shared expert. */
   public long activeParameters() {
     MoeConfig in = inside();

@@ -266,11 +266,11 @@ public final class ProductKeyRouter implements Router {
     long tokens = own.size(0);
     Tensor queries;
     if (query == null) {
-      Logits.finite(own, "router input", "feature", "the layer before", context);
+      Logits.finite(own, "router input", "feature", context);
       queries = own.unsqueeze(1).expand(tokens, heads, own.size(1)).reshape(tokens, heads * own.size(1));
     } else {
       queries = Ops.linear(own, query.tensor().to(own.dtype()), null);
-      Logits.finite(queries, "router query", "feature", "gate.query.weight", context);
+      Logits.finite(queries, "router query", "feature", context);
     }
     Tensor normed = norm.apply(queries, context);
     ProductKeys.Found found =

@@ -27,6 +27,7 @@ import org.moe4j.tensor.MoeException;
  * @param valid refuses configurations that this router cannot serve
  * @param maker makes the router and its parameters
  * @param parameters how many parameters it makes
+ * @param commonParameters how many of these all layers of a model share
  * @param flops floating-point operations of the router per token
  * @param expertsPerToken how many experts compute a token, on average
  * @param bank the experts that belong to this router, if not feed-forward ones
@@ -46,6 +47,7 @@ public record RouterEntry(
     Consumer<MoeConfig> valid,
     Function<RouterSetup, Router> maker,
     ToLongFunction<MoeConfig> parameters,
+    ToLongFunction<MoeConfig> commonParameters,
     ToLongFunction<MoeConfig> flops,
     ToLongFunction<MoeConfig> expertsPerToken,
     Optional<Bank> bank,
@@ -130,6 +132,7 @@ public record RouterEntry(
     private OptionalInt choices = OptionalInt.empty();
     private Consumer<MoeConfig> valid = c -> {};
     private ToLongFunction<MoeConfig> flops = c -> 2L * c.width() * c.experts();
+    private ToLongFunction<MoeConfig> commonParameters = c -> 0;
     private ToLongFunction<MoeConfig> expertsPerToken = MoeConfig::topK;
     private @Nullable Bank bank;
     private @Nullable Surrounding surrounding;
@@ -204,6 +207,12 @@ public record RouterEntry(
       return this;
     }
 
+    /** How many of its parameters all layers of a model share; none if not called. */
+    public Builder commonParameters(ToLongFunction<MoeConfig> parameters) {
+      this.commonParameters = parameters;
+      return this;
+    }
+
     /** How many experts compute a token, on average; top-k if not called. */
     public Builder expertsPerToken(ToLongFunction<MoeConfig> experts) {
       this.expertsPerToken = experts;
@@ -244,6 +253,7 @@ public record RouterEntry(
           valid,
           maker,
           parameters,
+          commonParameters,
           flops,
           expertsPerToken,
           Optional.ofNullable(bank),

@@ -1,5 +1,7 @@
 package org.moe4j.models;
 
+import java.util.HashSet;
+import java.util.Set;
 import java.util.stream.LongStream;
 import org.moe4j.ExpertForm;
 import org.moe4j.MoeConfig;
@@ -25,7 +27,18 @@ public record ParameterCount(long total, long active) {
       long block = Math.addExact(2 * norm, attention(c.attention(), d));
       sum = sum.plus(new ParameterCount(block, block)).plus(feedForward(f, d));
     }
-    return sum;
+    long repeated = repeated(c);
+    return new ParameterCount(sum.total - repeated, sum.active - repeated);
+  }
+
+  /** What was counted again in each layer after a router's first, though its layers share it. */
+  private static long repeated(DecoderConfig c) {
+    Set<String> seen = new HashSet<>();
+    return c.feedForward().stream()
+        .flatMap(f -> f.sparse().stream())
+        .filter(m -> !seen.add(m.router()))
+        .mapToLong(MoeConfig::commonParameters)
+        .sum();
   }
 
   private static long attention(AttentionConfig a, long d) {
