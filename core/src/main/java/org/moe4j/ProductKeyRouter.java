@@ -152,7 +152,9 @@ public final class ProductKeyRouter implements Router {
                 "S52",
                 "product keys, k of up to a million single-neuron experts for each of h heads"
                     + " (the expert's width and form do not matter)")
-            .taxonomy(taxonomy().with("experts", "single neurons"))
+            .taxonomy(taxonomy()
+                    .with("placement", "feed-forward + one layer")
+                    .with("experts", "single neurons"))
             .bank(bank),
         List.of(
             OptionKey.whole(HEADS, 8, "queries of a token; each finds k experts"),

@@ -82,7 +82,8 @@ public final class SigmaMoeRouter implements Router {
         .taxonomy(
             Taxonomy.TOKEN_TOP_K
                 .with("gate", "sigmoid + not renormalised")
-                .with("balance", "entropy"))
+                .with("balance", "entropy")
+                .with("placement", "feed-forward + every layer"))
         .bank(bank)
         .build(
             s ->

@@ -83,7 +83,9 @@ public final class SpeechMoeRouter implements Router {
             Taxonomy.TOKEN_TOP_K
                 .with("choices", "1")
                 .with("gate", "softmax then select + not renormalised")
-                .with("balance", "importance and load"))
+                .with("balance", "mean importance")
+                .with("placement", "feed-forward + every layer")
+                .with("experts", "few large"))
         .options(
             OptionKey.whole(WIDTH, 0, "width of the shared embedding; 0: the token's"),
             OptionKey.whole(CLASSES, 256, "classes of the next token's id in its own loss"),

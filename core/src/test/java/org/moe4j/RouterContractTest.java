@@ -40,10 +40,17 @@ class RouterContractTest extends InScope {
   private static final Shape USUAL = new Shape(E, new int[] {1, 2}, Map.of());
 
   /** Routers that need another shape. */
-  private static final Map<String, Shape> SHAPES = Map.of();
+  private static final Map<String, Shape> SHAPES =
+      Map.of(
+          // Product keys: a square number.
+          "peer", new Shape(16, new int[] {1, 4}, Map.of("heads", 3)),
+          "pkm", new Shape(16, new int[] {1, 4}, Map.of("heads", 3)));
 
   /** Routers whose experts are told apart by place, not by a row of weights alone, with the why. */
-  private static final Map<String, String> PLACED = Map.of();
+  private static final Map<String, String> PLACED =
+      Map.of(
+          "peer", "an expert's number is a pair of sub-keys",
+          "pkm", "an expert's number is a pair of sub-keys");
 
   static Shape shape(String router) {
     return SHAPES.getOrDefault(router, USUAL);

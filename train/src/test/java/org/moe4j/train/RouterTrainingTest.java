@@ -42,7 +42,10 @@ class RouterTrainingTest {
   private static Optional<Corpus> read = Optional.empty();
 
   /** Settings of routers that the usual ones (8 experts, top-2) do not suit. */
-  private static final Map<String, List<String>> SETTINGS = Map.of();
+  private static final Map<String, List<String>> SETTINGS =
+      Map.of(
+          "peer", List.of("moe.experts=64", "moe.top-k=4", "moe.options.heads=2"),
+          "pkm", List.of("moe.experts=64", "moe.top-k=4", "moe.options.heads=2"));
 
   @BeforeAll
   static void text() throws IOException {
