@@ -4,9 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import java.util.Locale;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.moe4j.tensor.DType;
+import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.RandomSource;
 import org.moe4j.tensor.Tensor;
@@ -38,7 +40,7 @@ class ProductKeyRouterTest extends InScope {
       double[][] down = rows(store.named("experts.w_down").tensor());
       double[][] up = rows(store.named("experts.w_up").tensor());
       double[][] in = rows(x);
-      Activation activation = Activation.valueOf(act.toUpperCase(java.util.Locale.ROOT));
+      Activation activation = Activation.valueOf(act.toUpperCase(Locale.ROOT));
       double[][] expected = new double[7][D];
       for (int t = 0; t < 7; t++) {
         for (int j = 0; j < 6; j++) {
@@ -250,7 +252,7 @@ class ProductKeyRouterTest extends InScope {
   void usageIsMeasured() {
     ExpertUsage usage = new ExpertUsage(4);
     assertThat(usage.share()).isZero();
-    Tensor even = Tensor.full(0.25, DType.F64, org.moe4j.tensor.Device.CPU, 2, 4);
+    Tensor even = Tensor.full(0.25, DType.F64, Device.CPU, 2, 4);
     Tensor ids = Tensor.of(new long[] {0, 1, 2, 3, 0, 1, 2, 3}, 2, 4);
     usage.add(new Retrieval(4, ids, even, Evidence.none()));
     assertThat(usage.share()).isEqualTo(1);
