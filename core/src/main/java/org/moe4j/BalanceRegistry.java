@@ -50,6 +50,9 @@ public final class BalanceRegistry {
         new VMoeBalance(VMoeBalance.Signal.LOAD, Grouping.BATCH),
         "S12",
         "as load, the threshold being the token's own k-th noisy logit");
+    add(new BatchEntropy(), "S29", "negative entropy of the mean softmax; -ln E if even");
+    add(new SparsityL1(), "S10", "1-norm over 2-norm of a token's probabilities; 1 if sure");
+    add(new MeanImportance(), "S10", "E times the mean probabilities' squared norm; 1 if even");
     add(new RouterZLoss(), "S18", "mean squared logsumexp of the logits");
   }
 

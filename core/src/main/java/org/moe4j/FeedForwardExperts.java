@@ -37,13 +37,36 @@ public final class FeedForwardExperts implements Experts {
       InitScheme init,
       ParameterStore store,
       int layer) {
+    this(
+        form,
+        count,
+        width,
+        hidden,
+        dropout,
+        init.weight(width),
+        init.weight(hidden),
+        store,
+        layer);
+  }
+
+  /** As above with the start of {@code w_in} and of {@code w_out}. */
+  FeedForwardExperts(
+      ExpertForm form,
+      int count,
+      int width,
+      int hidden,
+      double dropout,
+      Init startIn,
+      Init startOut,
+      ParameterStore store,
+      int layer) {
     this.form = form;
     this.count = count;
     this.dropout = dropout;
     Role role = new Role.RoutedExperts(layer, count);
     long rows = form.inRows(hidden);
-    this.in = store.create("w_in", role, init.weight(width), count, rows, width);
-    this.out = store.create("w_out", role, init.weight(hidden), count, width, hidden);
+    this.in = store.create("w_in", role, startIn, count, rows, width);
+    this.out = store.create("w_out", role, startOut, count, width, hidden);
     this.inBias = form.biases() ? store.create("b_in", role, Init.zeros(), count, rows) : null;
     this.outBias = form.biases() ? store.create("b_out", role, Init.zeros(), count, width) : null;
   }

@@ -54,7 +54,11 @@ public final class RouterRegistry {
             ReinforcedRouter.entry(),
             SparseTransportRouter.tokens(),
             SparseTransportRouter.causalTokens(),
-            SparseTransportRouter.experts())) {
+            SparseTransportRouter.experts(),
+            SpeechMoeRouter.entry(),
+            SigmaMoeRouter.entry(),
+            ProductKeyRouter.peer(),
+            ProductKeyRouter.pkm())) {
       ENTRIES.put(entry.name(), entry);
     }
   }

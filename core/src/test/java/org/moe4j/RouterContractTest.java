@@ -62,7 +62,10 @@ class RouterContractTest extends InScope {
           entry(
               "deepseek-v2", new Shape(E, new int[] {2}, Map.of("groups", 2, "kept-groups", 2))),
           // A width of 6 can be halved once; two experts cost at least half of the whole.
-          entry("mone", new Shape(2, new int[] {1}, Map.of("budget", 0.75))));
+          entry("mone", new Shape(2, new int[] {1}, Map.of("budget", 0.75))),
+          // Product keys: a square number.
+          entry("peer", new Shape(16, new int[] {1, 4}, Map.of("heads", 3))),
+          entry("pkm", new Shape(16, new int[] {1, 4}, Map.of("heads", 3))));
 
   /** Routers whose experts are told apart by place, not by a row of weights alone, with the why. */
   private static final Map<String, String> PLACED =
@@ -76,7 +79,9 @@ class RouterContractTest extends InScope {
           entry("demix", "domain j is expert j's"),
           entry("mocle", "the last expert is the universal one"),
           entry("moma", "an expert's number says which modality it serves"),
-          entry("mone", "an expert's number says how wide it is"));
+          entry("mone", "an expert's number says how wide it is"),
+          entry("peer", "an expert's number is a pair of sub-keys"),
+          entry("pkm", "an expert's number is a pair of sub-keys"));
 
   /** Routers that may send a token to an expert twice, with the why. */
   private static final Map<String, String> REPEATS =

@@ -7,6 +7,7 @@ import java.util.List;
 import org.moe4j.AdaptiveBalance;
 import org.moe4j.Balance;
 import org.moe4j.BalanceTerm;
+import org.moe4j.BatchEntropy;
 import org.moe4j.Capacity;
 import org.moe4j.CapacityRule;
 import org.moe4j.CommunicationBalance;
@@ -22,10 +23,12 @@ import org.moe4j.InitScheme;
 import org.moe4j.LoadBalance;
 import org.moe4j.LocalEntropyBalance;
 import org.moe4j.MeanGateSquareBalance;
+import org.moe4j.MeanImportance;
 import org.moe4j.MoeConfig;
 import org.moe4j.MutualInformation;
 import org.moe4j.RouterZLoss;
 import org.moe4j.VMoeBalance;
+import org.moe4j.SparsityL1;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
@@ -66,6 +69,9 @@ final class Moe4jConfigs {
     @JsonSubTypes.Type(value = LocalEntropyBalance.class, name = "local-entropy"),
     @JsonSubTypes.Type(value = MeanGateSquareBalance.class, name = "mean-gate-square"),
     @JsonSubTypes.Type(value = VMoeBalance.class, name = "vmoe"),
+    @JsonSubTypes.Type(value = BatchEntropy.class, name = "batch-entropy"),
+    @JsonSubTypes.Type(value = SparsityL1.class, name = "sparsity-l1"),
+    @JsonSubTypes.Type(value = MeanImportance.class, name = "mean-importance"),
     @JsonSubTypes.Type(value = RouterZLoss.class, name = "z-loss")
   })
   private interface Losses {}

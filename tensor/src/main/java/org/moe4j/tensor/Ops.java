@@ -156,6 +156,16 @@ public final class Ops {
         .call(rows, index, starts, false, 0L, false, null, false, -1L);
   }
 
+  /**
+   * As {@link #sumRows(Tensor, Tensor, Tensor)}, each row read multiplied by its weight.
+   *
+   * @param weights [N], of the type of {@code rows}
+   */
+  public static Tensor sumRows(Tensor rows, Tensor index, Tensor starts, Tensor weights) {
+    return NativeOp.of("_embedding_bag_forward_only")
+        .call(rows, index, starts, false, 0L, false, weights, false, -1L);
+  }
+
   /** The number of threads one operation uses on the CPU. */
   public static int threads() {
     return torch.get_num_threads();

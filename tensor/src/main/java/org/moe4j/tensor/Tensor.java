@@ -56,9 +56,16 @@ public final class Tensor implements AutoCloseable {
     return new Tensor(torch.full(shape, new Scalar(value), options(dtype, device)));
   }
 
+  /** CPU tensors of this many bytes ask for huge pages. */
+  private static final long LARGE = 1L << 25;
+
   /** Memory with unspecified contents. */
   public static Tensor empty(DType dtype, Device device, long... shape) {
-    return new Tensor(torch.empty(shape, options(dtype, device), null));
+    Tensor t = new Tensor(torch.empty(shape, options(dtype, device), null));
+    if (device == Device.CPU && t.numel() * dtype.bytes() >= LARGE) {
+      NativeMemory.hugePages(t.segment());
+    }
+    return t;
   }
 
   /** The integers {@code start .. end-1} as I64 on the CPU. */
@@ -279,6 +286,49 @@ public final class Tensor implements AutoCloseable {
   /** Adds the gradients of this one number to every leaf that led to it. */
   public void backward() {
     at.backward();
+  }
+
+  /**
+   * A matrix of {@code shape} that is zero but for some rows: what a gradient is that reached only
+   * these rows of a large table. Such a tensor takes memory for its rows alone; of the functions
+   * here only those that say so take it.
+   *
+   * @param index [n] I64, rising
+   * @param rows [n, ...] the rows' values, not copied
+   */
+  public static Tensor ofRows(Tensor index, Tensor rows, long... shape) {
+    return new Tensor(
+        torch.torch__sparse_coo_tensor_unsafe(
+            index.unsqueeze(0).at,
+            rows.at,
+            shape,
+            new TensorOptions(rows.dtype().scalarType()),
+            new org.bytedeco.pytorch.BoolOptional(true)));
+  }
+
+  /** True if this tensor holds some rows alone ({@link #ofRows}). */
+  public boolean isRows() {
+    return at.is_sparse();
+  }
+
+  /** The numbers of the rows that a tensor {@link #ofRows of rows} holds. */
+  public Tensor rowIndex() {
+    return new Tensor(at._indices().select(0, 0));
+  }
+
+  /** The rows that a tensor {@link #ofRows of rows} holds. */
+  public Tensor rowValues() {
+    return new Tensor(at._values());
+  }
+
+  /** The sum of two tensors {@link #ofRows of rows}: the rows of both. */
+  public Tensor addRows(Tensor other) {
+    return new Tensor(at.add(other.at).coalesce());
+  }
+
+  /** This tensor with all of its rows in memory. */
+  public Tensor allRows() {
+    return isRows() ? new Tensor(at.to_dense()) : this;
   }
 
   /** Backward from this tensor with the given gradient of it. */

@@ -101,4 +101,38 @@ class TensorTest {
         .isInstanceOf(MoeException.class)
         .hasMessageContaining("aten::no_such_operator");
   }
+
+  @Test
+  void rowsAloneStandForAMatrix() {
+    try (Scope scope = Scope.open()) {
+      Tensor a =
+          Tensor.ofRows(Tensor.of(new long[] {1, 3}), Tensor.of(new float[] {1, 2, 3, 4}, 2, 2), 5, 2);
+      Tensor b = Tensor.ofRows(Tensor.of(new long[] {3}), Tensor.of(new float[] {5, 6}, 1, 2), 5, 2);
+      assertThat(a.isRows()).isTrue();
+      assertThat(a.allRows().isRows()).isFalse();
+      assertThat(a.allRows().toFloats()).containsExactly(0, 0, 1, 2, 0, 0, 3, 4, 0, 0);
+      Tensor sum = a.addRows(b);
+      assertThat(sum.rowIndex().toLongs()).containsExactly(1, 3);
+      assertThat(sum.rowValues().toFloats()).containsExactly(1, 2, 8, 10);
+      Tensor leaf = Tensor.zeros(5, 2).requiresGrad(true);
+      leaf.setGrad(a);
+      assertThat(leaf.grad().orElseThrow().isRows()).isTrue();
+      leaf.clearGrad();
+      assertThat(leaf.grad()).isEmpty();
+    }
+  }
+
+  @Test
+  void weightedSumsOfRows() {
+    try (Scope scope = Scope.open()) {
+      Tensor rows = Tensor.of(new float[] {1, 2, 3, 4}, 2, 2);
+      Tensor sums =
+          Ops.sumRows(
+              rows,
+              Tensor.of(new long[] {0, 1, 1}),
+              Tensor.of(new long[] {0, 2, 2}),
+              Tensor.of(new float[] {2, 3, 10}));
+      assertThat(sums.toFloats()).containsExactly(11, 16, 0, 0, 30, 40);
+    }
+  }
 }

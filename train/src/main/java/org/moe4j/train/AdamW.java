@@ -15,6 +15,7 @@ import org.moe4j.tensor.Safetensors;
 import org.moe4j.tensor.SafetensorsWriter;
 import org.moe4j.tensor.Scope;
 import org.moe4j.tensor.Tensor;
+import org.moe4j.tensor.Workers;
 
 /**
  * AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019, algorithm 2),
@@ -22,11 +23,19 @@ import org.moe4j.tensor.Tensor;
  * not ({@link Parameter#decays}). State is made when a parameter is first updated, so frozen
  * parameters have none. Of a parameter that is trained in part ({@link Parameter#trainOnly}) the rest
  * keeps every bit.
+ *
+ * <p>A gradient {@link Tensor#ofRows of rows} moves these rows alone, and decays them alone: the
+ * others' values and running means stay as they are, as if the step had not been. Bias correction
+ * counts the parameter's updates, not the row's. This is the rule known as lazy or sparse Adam
+ * (libtorch's SparseAdam); the time of a step then goes with the rows and not with the table.
  */
 public final class AdamW implements AutoCloseable {
   private static final String MEAN = "exp_avg.";
   private static final String SQUARE = "exp_avg_sq.";
   private static final String STEP = "step.";
+
+  /** Numbers of a block of rows: what of values, means and squares stays in a core's cache. */
+  private static final int BLOCK = 1 << 15;
 
   /**
    * The constants of the method.
@@ -92,6 +101,10 @@ public final class AdamW implements AutoCloseable {
       if (p.decays() == decays && !p.isFrozen() && gradient != null) {
         State state = states.computeIfAbsent(p.name(), name -> State.of(p.tensor()));
         state.step.addInPlace(1);
+        if (gradient.isRows()) {
+          rows(p.tensor().detach(), gradient, state, decays, learningRate, divisor);
+          continue;
+        }
         // The kernel walks through memory and does not look at strides.
         List<Tensor> parts = p.trained(gradient.contiguous());
         values.addAll(p.trained(p.tensor()));
@@ -104,6 +117,51 @@ public final class AdamW implements AutoCloseable {
     if (values.isEmpty()) {
       return;
     }
+    run(values, gradients, means, squares, steps, decays, learningRate, divisor);
+  }
+
+  /** Moves the rows that the gradient has, block by block. */
+  private void rows(
+      Tensor values,
+      Tensor gradient,
+      State state,
+      boolean decays,
+      double learningRate,
+      double divisor) {
+    Tensor index = gradient.rowIndex();
+    Tensor sums = gradient.rowValues();
+    List<Tensor> all = List.of(values, state.mean, state.square);
+    long width = Math.max(1, sums.numel() / Math.max(1, index.numel()));
+    Workers.rows(
+        index.numel(),
+        Math.max(1, BLOCK / width),
+        (start, count) -> {
+          Tensor rows = index.narrow(0, start, count);
+          List<Tensor> own = all.stream().map(t -> t.indexSelect(0, rows)).toList();
+          run(
+              own.subList(0, 1),
+              List.of(sums.narrow(0, start, count)),
+              own.subList(1, 2),
+              own.subList(2, 3),
+              List.of(state.step),
+              decays,
+              learningRate,
+              divisor);
+          for (int i = 0; i < own.size(); i++) {
+            all.get(i).indexCopyInPlace(0, rows, own.get(i));
+          }
+        });
+  }
+
+  private void run(
+      List<Tensor> values,
+      List<Tensor> gradients,
+      List<Tensor> means,
+      List<Tensor> squares,
+      List<Tensor> steps,
+      boolean decays,
+      double learningRate,
+      double divisor) {
     Tensor scale =
         divisor == 1 ? null : Tensor.full(divisor, DType.F32, values.getFirst().device());
     NativeOp.of("_fused_adamw_")

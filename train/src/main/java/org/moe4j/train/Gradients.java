@@ -24,7 +24,7 @@ final class Gradients {
       NativeOp norm = NativeOp.of("linalg_vector_norm");
       List<Tensor> norms = new ArrayList<>();
       for (Parameter p : parameters) {
-        for (Tensor g : p.tensor().grad().map(p::trained).orElse(List.of())) {
+        for (Tensor g : p.tensor().grad().map(whole -> parts(p, whole)).orElse(List.of())) {
           norms.add(norm.call(g, 2.0, null, false, DType.F32));
         }
       }
@@ -35,5 +35,10 @@ final class Gradients {
   /** Forgets all gradients. */
   static void clear(Collection<Parameter> parameters) {
     parameters.forEach(p -> p.tensor().clearGrad());
+  }
+
+  /** What of a gradient moves the parameter: its rows, or the parts that are trained. */
+  private static List<Tensor> parts(Parameter p, Tensor gradient) {
+    return gradient.isRows() ? List.of(gradient.rowValues()) : p.trained(gradient);
   }
 }

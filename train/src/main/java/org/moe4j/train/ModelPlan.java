@@ -40,6 +40,9 @@ public final class ModelPlan {
 
   private static final int USUAL_TOP_K = 2;
 
+  /** The option of routers whose start depends on the depth of the model. */
+  private static final String LAYERS = "model-layers";
+
   private ModelPlan() {}
 
   /**
@@ -80,7 +83,7 @@ public final class ModelPlan {
   public static MoeConfig moe(TrainingConfig config) {
     MoeSection s = config.moe();
     return MoeConfig.builder(config.model().hidden(), s.expertFfn(), s.experts(), topK(s))
-        .router(s.router(), options(s))
+        .router(s.router(), options(s, config.model().layers()))
         .form(form(s.activation()))
         .sharedExperts(s.sharedExperts())
         .capacity(capacity(s))
@@ -100,7 +103,7 @@ public final class ModelPlan {
   }
 
   /** The section's keys that routers have as options, where this one has them; then its own. */
-  private static Map<String, String> options(MoeSection s) {
+  private static Map<String, String> options(MoeSection s, int layers) {
     Set<String> known =
         RouterRegistry.named(s.router()).options().stream()
             .map(OptionKey::key)
@@ -113,6 +116,9 @@ public final class ModelPlan {
         throw new MoeException(
             "[moe] " + key + " does not go with router \"" + s.router() + "\"; leave it out");
       }
+    }
+    if (known.contains(LAYERS)) {
+      options.put(LAYERS, Integer.toString(layers));
     }
     options.putAll(s.options());
     return options;

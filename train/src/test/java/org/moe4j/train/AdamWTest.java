@@ -158,4 +158,95 @@ class AdamWTest {
       }
     }
   }
+
+  /** A gradient of rows {@code index} of w, with the numbers of {@link #gradient} there. */
+  private static void setRows(ParameterStore store, int t, long... index) {
+    Parameter w = store.named("w");
+    Tensor all = Tensor.of(gradient(w, t), w.tensor().shape()).to(w.tensor().dtype());
+    Tensor rows = Tensor.of(index);
+    w.tensor().setGrad(Tensor.ofRows(rows, all.indexSelect(0, rows), w.tensor().shape()));
+  }
+
+  @Test
+  void rowsAreMovedAloneAndByTheSameRule() {
+    try (Scope scope = Scope.open();
+        ParameterStore store = store(DType.F64);
+        AdamW adam = new AdamW(store.all(), OPTIONS)) {
+      Parameter w = store.named("w");
+      double[] start = w.tensor().toDoubles();
+      for (int t = 1; t <= 12; t++) {
+        // Row 1 is read in every third step alone.
+        setRows(store, t, t % 3 == 0 ? new long[] {0, 1} : new long[] {0});
+        adam.update(0.01 * t, 1);
+        w.tensor().clearGrad();
+      }
+      double[] whole = reference(start, w, 12, 0.1);
+      double[] moved = w.tensor().toDoubles();
+      double[] rare = rare(start, w);
+      for (int i = 0; i < 4; i++) {
+        assertThat(moved[i]).as("always read").isCloseTo(whole[i], within(1e-12));
+        assertThat(moved[4 + i]).as("read at times").isCloseTo(rare[i], within(1e-12));
+        assertThat(moved[8 + i]).as("never read").isEqualTo(start[8 + i]);
+      }
+    }
+  }
+
+  /** Row 1 when only every third of 12 steps has a gradient of it: the others do not exist. */
+  private static double[] rare(double[] start, Parameter w) {
+    double[] x = new double[4];
+    double[] m = new double[4];
+    double[] v = new double[4];
+    System.arraycopy(start, 4, x, 0, 4);
+    for (int t = 3; t <= 12; t += 3) {
+      for (int i = 0; i < 4; i++) {
+        double g = gradient(w, t)[4 + i];
+        x[i] -= 0.01 * t * 0.1 * x[i];
+        m[i] = 0.9 * m[i] + 0.1 * g;
+        v[i] = 0.95 * v[i] + 0.05 * g * g;
+        double square = v[i] / (1 - Math.pow(0.95, t));
+        x[i] -= 0.01 * t * m[i] / (1 - Math.pow(0.9, t)) / (Math.sqrt(square) + 1e-8);
+      }
+    }
+    return x;
+  }
+
+  @Test
+  void theNormOfRowsIsThatOfTheWholeGradient() {
+    try (Scope scope = Scope.open();
+        ParameterStore store = store(DType.F32)) {
+      setGradients(store, 1, 1);
+      Parameter w = store.named("w");
+      setRows(store, 1, 0, 2);
+      Tensor rows = w.tensor().grad().orElseThrow();
+      double norm = Gradients.norm(store.all());
+      w.tensor().setGrad(rows.allRows());
+      assertThat(norm).isPositive().isCloseTo(Gradients.norm(store.all()), within(1e-6));
+    }
+  }
+
+  @Test
+  void aSavedStateOfRowsGoesOnBitForBit(@TempDir Path folder) {
+    Path file = folder.resolve("optimizer.safetensors");
+    try (Scope scope = Scope.open();
+        ParameterStore whole = store(DType.F32);
+        AdamW adam = new AdamW(whole.all(), OPTIONS);
+        ParameterStore parted = store(DType.F32);
+        AdamW first = new AdamW(parted.all(), OPTIONS);
+        AdamW second = new AdamW(parted.all(), OPTIONS)) {
+      for (int t = 1; t <= 6; t++) {
+        setRows(whole, t, t % 3);
+        adam.update(0.01, 2);
+        if (t == 4) {
+          SafetensorsWriter.writeFile(file, first.items(), Map.of());
+          try (Safetensors stored = Safetensors.open(file)) {
+            second.load(stored);
+          }
+        }
+        setRows(parted, t, t % 3);
+        (t < 4 ? first : second).update(0.01, 2);
+      }
+      assertThat(parted.named("w").tensor().toFloats())
+          .containsExactly(whole.named("w").tensor().toFloats());
+    }
+  }
 }

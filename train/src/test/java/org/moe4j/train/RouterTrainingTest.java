@@ -43,8 +43,11 @@ class RouterTrainingTest {
 
   /** Settings of routers that the usual ones (8 experts, top-2) do not suit. */
   private static final Map<String, List<String>> SETTINGS =
-      // A hidden width of 16 can be halved four times.
-      Map.of("mone", List.of("moe.experts=4", "moe.top-k=1"));
+      Map.of(
+          // A hidden width of 16 can be halved four times.
+          "mone", List.of("moe.experts=4", "moe.top-k=1"),
+          "peer", List.of("moe.experts=64", "moe.top-k=4", "moe.options.heads=2"),
+          "pkm", List.of("moe.experts=64", "moe.top-k=4", "moe.options.heads=2"));
 
   @BeforeAll
   static void text() throws IOException {
