@@ -79,6 +79,8 @@ def write(folder, out, seed, routing, greedy, **more):
                  smallest_greedy_gap=round(greedy, 5), torch=torch.__version__.split("+")[0],
                  transformers=transformers.__version__) | more
     (folder / "expected.json").write_text(json.dumps(about, indent=2) + "\n")
+    for file in folder.iterdir():
+        file.chmod(0o644)
 
 
 def main():

@@ -47,7 +47,7 @@ SPECS = [
         tie_word_embeddings=True, rope_parameters=rope(1e4)), "softmax",
         scale={"embed_tokens": 0.25}, lengths=(17, 40)),
     Spec("mixtral-dynamic", "mixtral", MIXTRAL | dict(
-        max_position_embeddings=20,
+        max_position_embeddings=20, head_dim=8,
         rope_parameters=rope(1e4, rope_type="dynamic", factor=4.0)), "softmax",
         lengths=(17, 41), batch_is_single=False),
     Spec("mixtral-fused", "mixtral", MIXTRAL | dict(rope_parameters=rope(1e6)), "softmax",
