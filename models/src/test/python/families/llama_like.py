@@ -47,9 +47,9 @@ SPECS = [
         tie_word_embeddings=True, rope_parameters=rope(1e4)), "softmax",
         scale={"embed_tokens": 0.25}, lengths=(17, 40)),
     Spec("mixtral-dynamic", "mixtral", MIXTRAL | dict(
-        max_position_embeddings=20, head_dim=8,
+        max_position_embeddings=20, head_dim=8, num_local_experts=4, num_experts_per_tok=1,
         rope_parameters=rope(1e4, rope_type="dynamic", factor=4.0)), "softmax",
-        lengths=(17, 41), batch_is_single=False),
+        lengths=(17, 28), batch_is_single=False, safe=1.2e-3),
     Spec("mixtral-fused", "mixtral", MIXTRAL | dict(rope_parameters=rope(1e6)), "softmax",
          fused=True, same_as="mixtral-base"),
 
@@ -62,7 +62,7 @@ SPECS = [
 
     Spec("flex_olmo-base", "flex_olmo", FLEX | dict(
         norm_topk_prob=False, num_key_value_heads=4, rope_parameters=rope(5e5)), "softmax",
-        style="4x"),
+        style="4x", safe=1.2e-3),
     Spec("flex_olmo-norm", "flex_olmo", FLEX | dict(
         norm_topk_prob=True, num_key_value_heads=2, num_experts_per_tok=2, attention_bias=True,
         rope_parameters=rope(1e4, rope_type="linear", factor=4.0)), "softmax", lengths=(18, 29)),
@@ -91,7 +91,7 @@ SPECS = [
         rope_parameters=rope(1e6)), "softmax", fused=True, same_as="qwen3_moe-base"),
 
     Spec("aria-multimodal", "aria", dict(
-        text_config=ARIA | dict(rope_parameters=rope(5e6)),
+        text_config=ARIA | dict(model_type="aria_text", rope_parameters=rope(5e6)),
         vision_config=dict(model_type="idefics3_vision", hidden_size=8, intermediate_size=8,
                            num_hidden_layers=1, num_attention_heads=2, image_size=4,
                            patch_size=2),
@@ -103,12 +103,12 @@ SPECS = [
     Spec("dbrx-base", "dbrx", DBRX | dict(
         attn_config=dict(clip_qkv=1.5, kv_n_heads=2, rope_theta=500000),
         ffn_config=dict(ffn_hidden_size=12, moe_num_experts=6, moe_top_k=2,
-                        moe_normalize_expert_weights=1),
+                        moe_normalize_expert_weights=1.0),
         rope_parameters=rope(5e5)), "top2", require=clips(1.5, ("Wqkv",))),
     Spec("dbrx-p2", "dbrx", DBRX | dict(
-        attn_config=dict(clip_qkv=None, kv_n_heads=4, rope_theta=10000),
+        attn_config=dict(clip_qkv=8.0, kv_n_heads=4, rope_theta=10000),
         ffn_config=dict(ffn_hidden_size=10, moe_num_experts=6, moe_top_k=2,
-                        moe_normalize_expert_weights=2),
+                        moe_normalize_expert_weights=2.0),
         rope_parameters=rope(1e4)), "top2", style="4x", lengths=(17, 30),
         drop_config=("rope_theta", "rope_scaling")),
 ]

@@ -3,7 +3,7 @@ import torch
 from transformers import GenerationConfig
 
 GREEDY = 12
-SAFE = 2e-3  # smallest distance of a decision from a tie
+EOS = 2
 ROUTER = ("TopKRouter", "TopkRouter", "V1Gate", "TopKGating", "DbrxRouter", "Top1Router")
 LOGITS_AT = {"GraniteMoeTopKRouter": 2, "GraniteMoeSharedTopKRouter": 2, "AriaTextTopKRouter": 2,
              "JetMoeTopKGating": 4, "SwitchTransformersTop1Router": 2}
@@ -107,25 +107,53 @@ class Watch:
 
 
 def prompts(model, spec, vocab, seed):
-    """Random tokens, each drawn until its routing is safe; None if one cannot be."""
+    """Random tokens, each drawn until its routing is safe and so is the greedy continuation.
+
+    None if that cannot be had.
+    """
     generator = torch.Generator().manual_seed(1000 + seed)
     rows = []
     with Watch(model, spec.router) as watch:
-        watch.last_row = True
+        watch.last_row = spec.batch_is_single  # dynamic RoPE moves earlier rows too
         for length in spec.lengths:
             ids = torch.zeros(1, 0, dtype=torch.long)
-            while ids.shape[1] < length:
-                for _ in range(12):
-                    token = torch.randint(4, vocab, (1, 1), generator=generator)
-                    watch.gap = float("inf")
-                    forward(model, torch.cat([ids, token], 1))
-                    if watch.gap > SAFE:
-                        break
-                else:
+            for _ in range(60):
+                ids = extended(model, spec, watch, ids[:, :max(0, ids.shape[1] - 2)], length,
+                               lambda: torch.randint(4, vocab, (1, 1), generator=generator))
+                if ids is None:
                     return None
-                ids = torch.cat([ids, token], 1)
+                if continues(model, spec, watch, ids):
+                    break
+            else:
+                return None
             rows.append(ids)
     return rows
+
+
+def extended(model, spec, watch, ids, length, draw):
+    while ids.shape[1] < length:
+        for _ in range(20):
+            longer = torch.cat([ids, draw()], 1)
+            watch.gap = float("inf")
+            forward(model, longer)
+            if watch.gap > spec.safe:
+                break
+        else:
+            return None
+        ids = longer
+    return ids
+
+
+def continues(model, spec, watch, ids):
+    line = ids
+    for _ in range(GREEDY + 1):
+        watch.gap = float("inf")
+        last = forward(model, line)[0, -1]
+        if watch.gap < spec.safe or top_gap(last[None], 1) < spec.safe:
+            return False
+        line = torch.cat([line, last.argmax()[None, None]], 1)
+    made = line[0, ids.shape[1]:].tolist()
+    return len(set(made)) > 3 and EOS not in made
 
 
 def padded(rows):
@@ -173,7 +201,7 @@ def expect(model, spec, rows):
             out |= {f"prompt.{i}": ids[0], f"logits.{i}": logits[0]}
             line = ids
             for _ in range(GREEDY):
-                if watch.gap < SAFE:
+                if watch.gap < spec.safe:
                     return out, watch.gap, 0, f"routing gap {watch.gap:.1e}"
                 last = logits[0, -1]
                 greedy_gap = min(greedy_gap, top_gap(last[None], 1))
@@ -181,7 +209,7 @@ def expect(model, spec, rows):
                 logits = forward(model, line)
             out[f"greedy.{i}"] = line[0, ids.shape[1]:]
         gap = watch.gap
-    if gap < SAFE or greedy_gap < SAFE:
+    if gap < spec.safe or greedy_gap < spec.safe:
         return out, gap, greedy_gap, f"gaps {gap:.1e} {greedy_gap:.1e}"
     if len({t for i in range(len(rows)) for t in out[f"greedy.{i}"].tolist()}) < 6:
         return out, gap, greedy_gap, "greedy tokens repeat"

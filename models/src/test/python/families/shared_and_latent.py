@@ -56,7 +56,8 @@ GLM = BASE | dict(intermediate_size=20, moe_intermediate_size=10, num_key_value_
 GRANITE = BASE | dict(intermediate_size=10, num_key_value_heads=2, num_local_experts=6,
                       num_experts_per_tok=3, embedding_multiplier=12.0,
                       attention_multiplier=0.15, residual_multiplier=0.22,
-                      logits_scaling=1.5, tie_word_embeddings=True, rope_parameters=rope(1e4))
+                      logits_scaling=0.2, tie_word_embeddings=True, rope_parameters=rope(1e4))
+GRANITE_SCALE = {"embed_tokens": 0.04, "o_proj|down_proj|output_linear": 2.5}
 JETMOE = BASE | dict(intermediate_size=10, num_key_value_heads=2, kv_channels=8,
                      num_local_experts=5, num_experts_per_tok=2, rope_parameters=rope(1e4))
 JETMOE.pop("num_attention_heads")
@@ -100,20 +101,19 @@ SPECS = [
         rope_parameters=rope(1e4, partial_rotary_factor=0.34)), "sigmoid_bias",
         lengths=(21, 30), require=bias_decides),
 
-    Spec("granitemoe-base", "granitemoe", GRANITE, "logit", style="4x",
-         scale={"embed_tokens": 0.25}),
+    Spec("granitemoe-base", "granitemoe", GRANITE, "logit", style="4x", scale=GRANITE_SCALE),
     Spec("granitemoe-untied", "granitemoe", GRANITE | dict(
         tie_word_embeddings=False, attention_bias=True, num_experts_per_tok=2,
         embedding_multiplier=1.7, residual_multiplier=0.6, attention_multiplier=0.4,
         logits_scaling=0.8, rope_parameters=rope(1e4, rope_type="linear", factor=3.0)), "logit",
         lengths=(18, 30)),
     Spec("granitemoe-fused", "granitemoe", GRANITE, "logit", fused=True,
-         same_as="granitemoe-base", scale={"embed_tokens": 0.25}),
+         same_as="granitemoe-base", scale=GRANITE_SCALE),
     Spec("granitemoeshared-base", "granitemoeshared", GRANITE | dict(
-        shared_intermediate_size=14), "logit", style="4x", scale={"embed_tokens": 0.25}),
+        shared_intermediate_size=14), "logit", style="4x", scale=GRANITE_SCALE),
     Spec("granitemoeshared-untied", "granitemoeshared", GRANITE | dict(
         shared_intermediate_size=9, tie_word_embeddings=False, num_experts_per_tok=1,
-        attention_bias=True, logits_scaling=1.0), "logit", lengths=(18, 36)),
+        attention_bias=True, logits_scaling=1.0, residual_multiplier=0.7), "logit", lengths=(18, 36)),
 
     Spec("jetmoe-base", "jetmoe", JETMOE | dict(tie_word_embeddings=True), "logit", style="4x",
          scale={"embed_tokens": 0.25}),

@@ -26,6 +26,7 @@ class Spec:
     require: further conditions, given model and prompts; returns a complaint or None
     batch_is_single: whether rows of the padded batch must equal the single prompts
     load: arguments of from_pretrained
+    safe: smallest distance of a selection score or greedy logit from a tie
     """
 
     name: str
@@ -48,3 +49,4 @@ class Spec:
     require: Callable | None = None
     batch_is_single: bool = True
     load: dict = field(default_factory=dict)
+    safe: float = 2e-3

@@ -91,7 +91,7 @@ def to_mxfp4(tensors, model):
 def mxfp4(rows):
     """Codes [E, rows, blocks, 32] and scale bytes [E, rows, blocks] nearest to `rows`."""
     x = rows.unflatten(-1, (-1, 32))
-    scales = (x.abs().amax(-1).log2().floor() - 1).clamp(-20, 20)
+    scales = (x.abs().amax(-1).log2().floor() - 2).clamp(-20, 20)
     scaled = x / scales.exp2().unsqueeze(-1)
     codes = (scaled.unsqueeze(-1) - CODES).abs().argmin(-1)
     return codes.to(torch.uint8), (scales + 127).to(torch.uint8)
@@ -210,7 +210,7 @@ SPECS = [
     Spec("gpt_oss-bf16", "gpt_oss", GPT_OSS, "logit", scale={"experts.gate_up_proj$": 2.0},
          lengths=(17, 40), require=swiglu_clamps),
     Spec("gpt_oss-mxfp4", "gpt_oss", GPT_OSS | dict(
-        hidden_size=64, intermediate_size=32, head_dim=16, num_hidden_layers=3),
+        hidden_size=64, intermediate_size=32, head_dim=16),
         "logit", style="4x", scale={"experts.gate_up_proj$": 2.0}, lengths=(17, 40),
         exact=mxfp4_exact, layout=to_mxfp4, plain=from_mxfp4, require=swiglu_clamps,
         load=dict(quantization_config=Mxfp4Config(dequantize=True)),

@@ -4,11 +4,11 @@ import shutil
 from collections import OrderedDict
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import GenerationConfig, SwitchTransformersConfig
 from transformers import SwitchTransformersForConditionalGeneration as Switch
 
-from .oracle import GREEDY, SAFE, Watch, top_gap
+from .oracle import GREEDY, Watch, top_gap
 from .spec import Spec
 from .weights import randomise
 
@@ -90,7 +90,7 @@ def expect(model, spec, rows, decoders):
             if i == 0:
                 watch.record()
             logits = forward(model, ids, decoder)
-            if watch.gap < SAFE:
+            if watch.gap < spec.safe:
                 return out, watch.gap, 0, "routing gap"
             if i == 0:
                 out |= blocks(model, watch.recorded())
@@ -102,7 +102,7 @@ def expect(model, spec, rows, decoders):
                 line = torch.cat([line, last.argmax()[None, None]], 1)
             out[f"greedy.{i}"] = line[0, 1:]
     gap = watch.gap
-    if gap < SAFE or greedy_gap < SAFE:
+    if gap < spec.safe or greedy_gap < spec.safe:
         return out, gap, greedy_gap, "gaps"
     plain = GenerationConfig(max_new_tokens=GREEDY, do_sample=False, pad_token_id=0,
                              decoder_start_token_id=0)
@@ -232,6 +232,18 @@ def load_shards(spec, folder):
     model = build(spec)
     model.load_state_dict({n: t.float() for n, t in tensors.items()})
     return model.eval()
+
+
+def check_all(root, wanted, write):
+    for spec, _ in SPECS:
+        if wanted and not any(spec.name.startswith(w) for w in wanted):
+            continue
+        expected = load_file(root / spec.name / "expected.safetensors")
+        model = (load_shards if spec.name.endswith("shards") else load)(spec, root / spec.name)
+        off = max((forward(model, expected[f"prompt.{i}"][None], expected[f"decoder.{i}"][None])[0]
+                   - expected[f"logits.{i}"]).abs().max().item() for i in range(2))
+        print(f"{spec.name:26} {off:.1e}", flush=True)
+        assert off < 1e-5
 
 
 def make_all(root, wanted, write):
