@@ -53,7 +53,7 @@ def spelling_4x(config):
     if "dtype" in config:
         out["torch_dtype"] = config["dtype"]
     if "transformers_version" in config:
-        out["transformers_version"] = "4.46.3"
+        out["transformers_version"] = "4.57.1"
     rope = dict(config.get("rope_parameters") or {})
     if rope:
         out["rope_theta"] = rope.pop("rope_theta")

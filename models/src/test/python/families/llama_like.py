@@ -69,7 +69,8 @@ SPECS = [
 
     Spec("qwen2_moe-base", "qwen2_moe", QWEN2 | dict(
         norm_topk_prob=False, decoder_sparse_step=2, rope_parameters=rope(1e6)), "softmax",
-        style="4x", drop_config=("layer_types", "qkv_bias")),
+        style="4x", drop_config=("layer_types", "qkv_bias"),
+        extra_config=dict(sliding_window=8, max_window_layers=1, use_sliding_window=False)),
     Spec("qwen2_moe-window", "qwen2_moe", QWEN2 | dict(
         norm_topk_prob=True, qkv_bias=False, mlp_only_layers=[1], num_hidden_layers=3,
         use_sliding_window=True, sliding_window=6, max_window_layers=2,

@@ -1,4 +1,4 @@
-"""Shared experts, latent attention, multipliers: deepseek, glm4, granite, ernie, hunyuan, jetmoe."""
+"""Shared experts, MLA, multipliers: deepseek, glm4, granite, jetmoe, ernie, hunyuan."""
 import torch
 
 from .llama_like import BASE, rope
@@ -23,8 +23,8 @@ def ernie_next_token(tensors, model):
     d, half = model.config.hidden_size, tensors["model.norm.weight"].dtype
     return tensors | {
         f"model.{n}.weight": torch.full(s, 0.5, dtype=half) for n, s in [
-            ("mtp_emb_norm.0", (d,)), ("mtp_hidden_norm.0", (d,)), ("mtp_linear_proj.0", (d, 2 * d)),
-            ("mtp_block.0.input_layernorm", (d,))]}
+            ("mtp_emb_norm.0", (d,)), ("mtp_hidden_norm.0", (d,)),
+            ("mtp_linear_proj.0", (d, 2 * d)), ("mtp_block.0.input_layernorm", (d,))]}
 
 
 def bias_decides(model, rows):
@@ -113,7 +113,8 @@ SPECS = [
         shared_intermediate_size=14), "logit", style="4x", scale=GRANITE_SCALE),
     Spec("granitemoeshared-untied", "granitemoeshared", GRANITE | dict(
         shared_intermediate_size=9, tie_word_embeddings=False, num_experts_per_tok=1,
-        attention_bias=True, logits_scaling=1.0, residual_multiplier=0.7), "logit", lengths=(18, 36)),
+        attention_bias=True, logits_scaling=1.0, residual_multiplier=0.7), "logit",
+        lengths=(18, 36)),
 
     Spec("jetmoe-base", "jetmoe", JETMOE | dict(tie_word_embeddings=True), "logit", style="4x",
          scale={"embed_tokens": 0.25}),

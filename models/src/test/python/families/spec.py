@@ -25,7 +25,7 @@ class Spec:
     patch: change of transformers' behaviour on the loaded model, stated in the README
     require: further conditions, given model and prompts; returns a complaint or None
     batch_is_single: whether rows of the padded batch must equal the single prompts
-    load: arguments of from_pretrained
+    load: arguments of from_pretrained with which transformers undoes `layout` itself
     safe: smallest distance of a selection score or greedy logit from a tie
     """
 

@@ -33,7 +33,9 @@ WRONG = dict(num_decoder_layers=2, num_sparse_decoder_layers=3, decoder_sparse_s
              encoder_sparse_step=1, is_full_sparse=True, router_type="tokens_masked",
              feed_forward_proj="relu", is_gated_act=False)
 NOT_IN_RELEASE = ("tie_word_embeddings", "dtype", "architectures", "transformers_version",
-                  "bos_token_id", "is_decoder", "add_cross_attention", "_name_or_path")
+                  "bos_token_id", "is_decoder", "add_cross_attention", "_name_or_path", "id2label",
+                  "label2id", "output_attentions", "output_hidden_states", "return_dict",
+                  "chunk_size_feed_forward")
 
 SCALE = {r"(SelfAttention|EncDecAttention)\.q\.weight$": 0.45}
 SPECS = [
@@ -185,8 +187,7 @@ def save_shards(model, spec, folder, limit=17_000):
         half[n] = half["shared.weight"]
     shards, size = [OrderedDict()], 0
     for group in groups(half, spec.config["num_experts"]):
-        need = len({t.untyped_storage().data_ptr(): 0 for t in group.values()})
-        need = sum(t.numel() * 2 for t in group.values()) if need else 0
+        need = sum(2 * t.numel() for t in group.values())
         if size and size + need > limit:
             shards.append(OrderedDict())
             size = 0
