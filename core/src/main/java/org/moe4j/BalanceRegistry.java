@@ -29,6 +29,9 @@ public final class BalanceRegistry {
     add(FractionBalance.deepSeekExpert(true), "S36", "as megablocks, per sequence");
     add(new ImportanceBalance(), "S01", "squared variation of summed weights");
     add(new LoadBalance(), "S01", "squared variation of expected load under the noise");
+    add(new FastMoeNoisyBalance(), "S08", "importance plus load, variance over E - 1");
+    add(new FastMoeSwitchBalance(), "S08", "as switch, counted and divided after drops");
+    add(new MutualInformation(), "S38", "entropy per token less entropy of their mean; -ln E best");
     add(new RouterZLoss(), "S18", "mean squared logsumexp of the logits");
   }
 

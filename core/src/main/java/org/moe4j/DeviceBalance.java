@@ -25,6 +25,11 @@ public record DeviceBalance(int devices, Grouping group) implements Balance {
   }
 
   @Override
+  public Needs needs() {
+    return Needs.choicesWith(Evidence.Kind.PROBABILITIES);
+  }
+
+  @Override
   public Declaration declaration() {
     return new Declaration(group, Counted.ALL, "through P'; the counts are constants");
   }

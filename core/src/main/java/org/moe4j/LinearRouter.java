@@ -11,7 +11,7 @@ import org.moe4j.tensor.Tensor;
 
 /**
  * Token choice by a linear map: logits z = x W^T (+ b), then whatever the {@link Gating} says. With
- * its presets this is the router of Mixtral, Qwen, OLMoE, DeepSeek, ERNIE, gpt-oss and Switch.
+ * its presets this is the router of Mixtral, Qwen, OLMoE, DeepSeek, ERNIE and gpt-oss.
  */
 public final class LinearRouter implements Router {
   private final Gating gating;
@@ -88,26 +88,16 @@ public final class LinearRouter implements Router {
         0);
   }
 
-  /** Switch (S06). */
-  static RouterEntry switchTop1() {
-    return entry(
-        RouterEntry.of("switch", "S06", "top-1 by full softmax, input jitter in training")
-            .losses("switch")
-            .choices(1)
-            .taxonomy(
-                Taxonomy.TOKEN_TOP_K
-                    .with("choices", "1")
-                    .with("gate", "softmax then select + not renormalised")
-                    .with("overflow", "drop by position")
-                    .with("systems", "capacity buffers")),
-        Gating.SWITCH,
-        0.01);
-  }
-
   /** An entry of this router whose options default to {@code standard} and {@code jitter}. */
   static RouterEntry entry(RouterEntry.Builder entry, Gating standard, double jitter) {
+    return entry(entry, standard, jitter, false);
+  }
+
+  /** The same, where the logits' bias may be on unless it is turned off. */
+  static RouterEntry entry(
+      RouterEntry.Builder entry, Gating standard, double jitter, boolean bias) {
     List<OptionKey> keys = new ArrayList<>(GatingOptions.keys(standard));
-    keys.add(OptionKey.flag("bias", false, "a trained bias on the logits"));
+    keys.add(OptionKey.flag("bias", bias, "a trained bias on the logits"));
     keys.add(OptionKey.number("jitter", jitter, "in training x is multiplied by 1 +- this"));
     return entry
         .options(keys)

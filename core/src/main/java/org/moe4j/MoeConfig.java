@@ -126,7 +126,10 @@ public record MoeConfig(
     return surroundParameters() + entry.parameters().applyAsLong(in) + sharedParameters() + experts;
   }
 
-  /** The weights a token is computed with: the gate, its experts, the shared expert. */
+  /**
+   * The weights a token is computed with: the gate, its experts, the shared expert. Of a token in
+   * several rows it is assumed that they go to different experts.
+   */
   public long activeParameters() {
     MoeConfig in = inside();
     RouterEntry entry = routerEntry();
@@ -134,7 +137,7 @@ public record MoeConfig(
         entry
             .bank()
             .map(bank -> bank.activeParameters().applyAsLong(in))
-            .orElseGet(() -> perToken(entry, in) * in.form.parameters(in.width, in.expertWidth));
+            .orElseGet(() -> visited(entry, in) * in.form.parameters(in.width, in.expertWidth));
     return surroundParameters() + entry.parameters().applyAsLong(in) + sharedParameters() + experts;
   }
 
@@ -151,9 +154,19 @@ public record MoeConfig(
             .bank()
             .map(bank -> bank.flops().applyAsLong(in))
             .orElseGet(() -> in.perUnit() * perToken(entry, in) * in.expertWidth);
-    long rows = entry.surrounding().map(s -> s.rows().applyAsLong(this)).orElse(1L);
     long shared = perUnit() * sharedWidth + (sharedGate ? 2L * width : 0);
-    return 2 * surroundParameters() + rows * (entry.flops().applyAsLong(in) + experts) + shared;
+    return 2 * surroundParameters() + rows() * (entry.flops().applyAsLong(in) + experts) + shared;
+  }
+
+  /** Rows inside per token. */
+  private long rows() {
+    return routerEntry().surrounding().map(s -> s.rows().applyAsLong(this)).orElse(1L);
+  }
+
+  /** Different experts that a token's rows can meet. */
+  private long visited(RouterEntry entry, MoeConfig in) {
+    long rows = rows();
+    return rows == 1 ? perToken(entry, in) : Math.min(in.experts, rows * perToken(entry, in));
   }
 
   private static long perToken(RouterEntry entry, MoeConfig config) {
@@ -180,6 +193,13 @@ public record MoeConfig(
   /** The registry's entry of the router. */
   public RouterEntry routerEntry() {
     return RouterRegistry.named(router);
+  }
+
+  /** Which other tokens the layer looks at: the router, and one that works inside it. */
+  public Causality causality() {
+    Causality outer = routerEntry().causality();
+    Causality inner = inside().routerEntry().causality();
+    return inner.compareTo(outer) > 0 ? inner : outer;
   }
 
   /** The gating, of routers that are configured by one. */

@@ -78,6 +78,23 @@ public final class TokenContext {
     return c;
   }
 
+  /** The context where each token has become {@code parts} rows that follow each other (S41). */
+  public TokenContext split(int parts) {
+    TokenContext c = new TokenContext(phase, sequences, length * parts);
+    c.layer = layer;
+    c.ids = repeated(ids, parts);
+    c.sequenceIndex = repeated(sequenceIndex, parts);
+    c.domains = repeated(domains, parts);
+    c.padding = repeated(padding, parts);
+    c.random = random;
+    c.carried = carried;
+    return c;
+  }
+
+  private static @Nullable Tensor repeated(@Nullable Tensor perToken, int parts) {
+    return perToken == null ? null : perToken.repeatInterleave(parts, 0);
+  }
+
   /** With the vocabulary ids of the tokens: T elements, I64. */
   public TokenContext withIds(Tensor ids) {
     TokenContext c = copy();

@@ -2,6 +2,8 @@ package org.moe4j;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
+import java.util.stream.Collectors;
 import org.moe4j.tensor.MoeException;
 
 /**
@@ -37,13 +39,19 @@ public final class Validity {
     List<String> warnings = new ArrayList<>();
     RouterEntry router = config.routerEntry();
     router.validate(config);
-    form(config, router);
+    // What a surrounding hands to another router must suit that one.
+    RouterEntry within = config.inside().routerEntry();
+    form(config, within, use, warnings);
     causality(router, use, force, warnings);
+    if (!within.name().equals(router.name())) {
+      causality(within, use, force, warnings);
+    }
     if (!config.capacity().unlimited()) {
       drops(config, use, force, warnings);
     }
-    losses(config, router, warnings);
-    if (config.init() == InitScheme.SHAZEER && !config.router().equals("noisy-top-k")) {
+    losses(config, router, within);
+    boolean noise = router.evidence().contains(Evidence.Kind.MEMBERSHIP);
+    if (config.init() == InitScheme.SHAZEER && !noise) {
       warnings.add(
           "init \"shazeer\" starts the gate at zero, and router \""
               + config.router()
@@ -53,7 +61,16 @@ public final class Validity {
   }
 
   /** What a plan's form excludes. */
-  private static void form(MoeConfig config, RouterEntry router) {
+  private static void form(
+      MoeConfig config, RouterEntry router, Use use, List<String> warnings) {
+    if (router.form() == RoutingForm.DENSE && use != Use.DECODING) {
+      warnings.add(
+          "router \""
+              + router.name()
+              + "\" saves nothing in training: all "
+              + config.experts()
+              + " experts compute every token");
+    }
     if (router.form() != RoutingForm.TOKEN_CHOICE && !config.capacity().unlimited()) {
       String why =
           switch (router.form()) {
@@ -122,32 +139,38 @@ public final class Validity {
     }
   }
 
-  private static void losses(MoeConfig config, RouterEntry router, List<String> warnings) {
-    boolean tokensChoose = router.taxonomy().chooser().equals("token");
+  /** What the losses need must come from the router that works inside. */
+  private static void losses(MoeConfig config, RouterEntry outer, RouterEntry router) {
+    String around = outer.name().equals(router.name()) ? "" : outer.name() + "\" around \"";
     for (BalanceTerm term : config.balance()) {
-      String loss = term.loss().name();
-      if (term.loss() instanceof RouterZLoss && !router.scored() && term.coefficient() > 0) {
-        throw new MoeException(
-            "balance loss \"z-loss\" and router \""
-                + router.name()
-                + "\" exclude each other: it has no logits; set the coefficient to 0");
-      }
-      boolean fraction =
-          term.loss() instanceof FractionBalance || term.loss() instanceof DeviceBalance;
-      if (fraction && !tokensChoose && term.coefficient() > 0) {
+      Balance loss = term.loss();
+      if (term.coefficient() > 0 && !router.suits(loss)) {
+        String why =
+            loss.needs().forms().contains(router.form())
+                ? "its plans lack " + missing(loss, router)
+                : "its plans are of the form " + words(router.form());
         throw new MoeException(
             "balance loss \""
-                + loss
+                + loss.name()
                 + "\" and router \""
+                + around
                 + router.name()
-                + "\" exclude each other: its tokens do not choose; set the coefficient to 0");
-      }
-      if (term.loss() instanceof LoadBalance && !config.router().equals("noisy-top-k")) {
-        warnings.add(
-            "balance loss \"load\" has no gradient with router \""
-                + router.name()
-                + "\", which draws no noise");
+                + "\" exclude each other: "
+                + why
+                + "; leave the loss out or set its coefficient to 0");
       }
     }
+  }
+
+  private static String missing(Balance loss, RouterEntry router) {
+    return loss.needs().evidence().stream()
+        .filter(kind -> !router.evidence().contains(kind))
+        .map(Validity::words)
+        .sorted()
+        .collect(Collectors.joining(" and "));
+  }
+
+  private static String words(Enum<?> constant) {
+    return constant.name().toLowerCase(Locale.ROOT).replace('_', ' ');
   }
 }

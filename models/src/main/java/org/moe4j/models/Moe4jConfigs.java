@@ -11,11 +11,14 @@ import org.moe4j.CapacityRule;
 import org.moe4j.DeviceBalance;
 import org.moe4j.Dispatch;
 import org.moe4j.ExpertForm;
+import org.moe4j.FastMoeNoisyBalance;
+import org.moe4j.FastMoeSwitchBalance;
 import org.moe4j.FractionBalance;
 import org.moe4j.ImportanceBalance;
 import org.moe4j.InitScheme;
 import org.moe4j.LoadBalance;
 import org.moe4j.MoeConfig;
+import org.moe4j.MutualInformation;
 import org.moe4j.RouterZLoss;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.json.JsonMapper;
@@ -36,6 +39,7 @@ final class Moe4jConfigs {
     @JsonSubTypes.Type(value = CapacityRule.Unlimited.class, name = "unlimited"),
     @JsonSubTypes.Type(value = CapacityRule.Fixed.class, name = "fixed"),
     @JsonSubTypes.Type(value = CapacityRule.Fraction.class, name = "fraction"),
+    @JsonSubTypes.Type(value = CapacityRule.WholeTokens.class, name = "whole-tokens"),
     @JsonSubTypes.Type(value = CapacityRule.Factor.class, name = "factor")
   })
   private interface Rules {}
@@ -47,6 +51,9 @@ final class Moe4jConfigs {
     @JsonSubTypes.Type(value = DeviceBalance.class, name = "device"),
     @JsonSubTypes.Type(value = ImportanceBalance.class, name = "importance"),
     @JsonSubTypes.Type(value = LoadBalance.class, name = "load"),
+    @JsonSubTypes.Type(value = FastMoeNoisyBalance.class, name = "fastmoe-noisy"),
+    @JsonSubTypes.Type(value = FastMoeSwitchBalance.class, name = "fastmoe-switch"),
+    @JsonSubTypes.Type(value = MutualInformation.class, name = "mutual-information"),
     @JsonSubTypes.Type(value = RouterZLoss.class, name = "z-loss")
   })
   private interface Losses {}
