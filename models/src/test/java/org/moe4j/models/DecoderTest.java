@@ -119,9 +119,12 @@ class DecoderTest {
 
   private static long active(DecoderConfig config, Parameter p) {
     long n = p.tensor().numel();
-    return p.role() instanceof Role.RoutedExperts r
-        ? n / r.experts() * config.feedForward().get(r.layer()).sparse().orElseThrow().topK()
-        : n;
+    return switch (p.role()) {
+      case Role.RoutedExperts r ->
+          n / r.experts() * config.feedForward().get(r.layer()).sparse().orElseThrow().topK();
+      case Role.State s -> 0;
+      default -> n;
+    };
   }
 
   /** The slope along a random direction of every parameter, in F64, against its gradient. */

@@ -110,7 +110,6 @@ class FixedRoutersTest {
       strings = {
         "moe.router=hash moe.top-k=1 moe.options.table=balanced",
         "moe.router=hash-ngram moe.top-k=1 moe.options.n=3",
-        "moe.router=multi-hash moe.top-k=2",
         "moe.router=demix moe.top-k=1 moe.experts=2",
         "moe.router=mocle moe.top-k=2"
       })
@@ -140,7 +139,7 @@ class FixedRoutersTest {
 
   @Test
   void aBalancedTableIsOfTheTrainingTextAloneAndNeverMadeAgain() throws IOException {
-    TrainingConfig config = config(HASH, ONE, "moe.options.table=balanced");
+    TrainingConfig config = config(HASH, ONE, "moe.options.table=balanced", "train.steps=2");
     TrainingRun.Outcome outcome = run(config);
     Corpus corpus =
         Corpus.read(config, outcome.folder().resolve("tokenizer.json"), TrainingListener.SILENT);
@@ -160,12 +159,13 @@ class FixedRoutersTest {
 
   @Test
   void clustersOfADenseModelsEmbeddingsMakeTables() {
-    Path dense = run(config("run.name=dense", "model.placement=none")).folder();
+    Path dense = run(config("run.name=dense", "model.placement=none", "train.steps=2")).folder();
     for (String kind : List.of("clustered", "dispersed")) {
       TrainingRun.Outcome outcome =
           run(
               config(
                   "run.name=" + kind,
+                  "train.steps=2",
                   HASH,
                   ONE,
                   "moe.options.table=" + kind,

@@ -168,7 +168,9 @@ class RouterTrainingTest {
   @ParameterizedTest(allowZeroInvocations = true)
   @MethodSource("lookingAround")
   void aRouterThatLooksAroundTrainsOnlyWhereLeaksAreAllowed(String router) {
-    MoeConfig moe = ModelPlan.moe(config(router));
+    int vocab = corpus().tokenizer().vocabSize();
+    MoeConfig moe =
+        ModelPlan.of(config(router), vocab).feedForward().getFirst().sparse().orElseThrow();
     assertThatThrownBy(() -> Validity.check(moe, Validity.Use.CAUSAL_TRAINING, false))
         .isInstanceOf(MoeException.class)
         .hasMessageContaining(router)
