@@ -41,6 +41,11 @@ public record AdaptiveBalance(Balance loss, double xi, double beta, double virtu
   }
 
   @Override
+  public Needs needs() {
+    return loss.needs();
+  }
+
+  @Override
   public Declaration declaration() {
     return loss.declaration();
   }

@@ -1,5 +1,7 @@
 package org.moe4j;
 
+import java.util.EnumSet;
+import java.util.Set;
 import org.moe4j.tensor.Tensor;
 
 /**
@@ -18,6 +20,32 @@ public interface Balance {
    * @throws org.moe4j.tensor.MoeException if the routing lacks what the loss needs
    */
   Tensor loss(Routing routing, TokenContext context);
+
+  /** What a routing must have for this loss. */
+  default Needs needs() {
+    return Needs.CHOICES;
+  }
+
+  /**
+   * What a loss reads of a routing.
+   *
+   * @param forms the forms of plans it understands
+   * @param evidence the parts of their evidence it cannot do without
+   */
+  record Needs(Set<RoutingForm> forms, Set<Evidence.Kind> evidence) {
+    /** Tokens that choose. */
+    public static final Needs CHOICES = new Needs(Set.of(RoutingForm.TOKEN_CHOICE), Set.of());
+
+    /** Tokens that choose, and evidence of these kinds. */
+    public static Needs choicesWith(Evidence.Kind... kinds) {
+      return new Needs(CHOICES.forms, Set.of(kinds));
+    }
+
+    /** Evidence of these kinds, whatever the form. */
+    public static Needs anyWith(Evidence.Kind... kinds) {
+      return new Needs(EnumSet.allOf(RoutingForm.class), Set.of(kinds));
+    }
+  }
 
   /** Which choices a loss counts. */
   enum Counted {

@@ -35,6 +35,8 @@ public final class BalanceRegistry {
     add(GlobalEntropyBalance.standard(), "S20", "entropy the mean gates lack, per modality");
     add(new ImportanceBalance(), "S01", "squared variation of summed weights");
     add(new LoadBalance(), "S01", "squared variation of expected load under the noise");
+    add(new FastMoeNoisyBalance(), "S08", "importance plus load, variance over E - 1");
+    add(new FastMoeSwitchBalance(), "S08", "as switch, counted and divided after drops");
     add(new RouterZLoss(), "S18", "mean squared logsumexp of the logits");
   }
 

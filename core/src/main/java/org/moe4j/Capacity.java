@@ -7,6 +7,7 @@ import org.moe4j.CapacityRule.Factor;
 import org.moe4j.CapacityRule.Fixed;
 import org.moe4j.CapacityRule.Fraction;
 import org.moe4j.CapacityRule.Rounding;
+import org.moe4j.CapacityRule.WholeTokens;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.Tensor;
@@ -119,6 +120,26 @@ public record Capacity(
     return of(new Factor(factor, true, Rounding.FLOOR), Grouping.BATCH, DropOrder.TOKEN);
   }
 
+  /**
+   * FastMoE's GShard gate (S08): max(1, 2 ceil(factor T) / E in whole numbers), both choices in
+   * token order; a rejected second choice uses up its slot. The code leaves no slot to few tokens,
+   * where 1 is kept here.
+   */
+  public static Capacity fastMoeGshard(double train, double eval) {
+    return new Capacity(
+        new WholeTokens(train), new WholeTokens(eval), Grouping.BATCH, DropOrder.TOKEN, true);
+  }
+
+  /** FastMoE's Switch gate (S08): ceil(factor T / E), in token order. */
+  public static Capacity fastMoeSwitch(double train, double eval) {
+    return new Capacity(
+        new Factor(train, false, Rounding.CEIL),
+        new Factor(eval, false, Rounding.CEIL),
+        Grouping.BATCH,
+        DropOrder.TOKEN,
+        false);
+  }
+
   private static final List<String> NAMES =
       List.of(
           "none",
@@ -129,7 +150,9 @@ public record Capacity(
           "flaxformer",
           "vmoe",
           "fairseq",
-          "megablocks");
+          "megablocks",
+          "fastmoe-gshard",
+          "fastmoe-switch");
 
   /**
    * A policy by its name in configuration files, with this toolkit's usual grouping.
@@ -150,6 +173,8 @@ public record Capacity(
       case "vmoe" -> vmoe(train, eval, Grouping.BATCH, DropOrder.CHOICE);
       case "fairseq" -> fairseq(eval);
       case "megablocks" -> megablocks(train);
+      case "fastmoe-gshard" -> fastMoeGshard(train, eval);
+      case "fastmoe-switch" -> fastMoeSwitch(train, eval);
       default ->
           throw new MoeException(
               "unknown capacity policy \""

@@ -10,6 +10,16 @@ import org.moe4j.tensor.Tensor;
  * is optional: a fixed rule has none of it.
  */
 public final class Evidence {
+  /** The parts that losses may need. */
+  public enum Kind {
+    /** {@link Evidence#logits}. */
+    LOGITS,
+    /** {@link Evidence#probabilities}, one row per token and one column per expert. */
+    PROBABILITIES,
+    /** {@link Evidence#membership}. */
+    MEMBERSHIP
+  }
+
   private static final Evidence NONE = new Evidence(null, null, null, null, null, Map.of());
 
   private final @Nullable Tensor logits;
@@ -49,6 +59,11 @@ public final class Evidence {
    */
   public static Evidence of(Tensor logits, Tensor probabilities, Tensor scores, Tensor selection) {
     return new Evidence(logits, probabilities, scores, selection, null, Map.of());
+  }
+
+  /** The same of a router that has no logits of its own: its probabilities are products. */
+  public static Evidence of(Tensor probabilities, Tensor scores, Tensor selection) {
+    return new Evidence(null, probabilities, scores, selection, null, Map.of());
   }
 
   /** With the chance of each token-expert pair to be chosen if its noise were redrawn, [T,E]. */

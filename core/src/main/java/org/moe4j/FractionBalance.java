@@ -94,6 +94,11 @@ public record FractionBalance(
         Scaling.TIMES_EXPERTS);
   }
 
+  /** The same loss averaged over other groups. */
+  public FractionBalance over(Grouping groups) {
+    return new FractionBalance(name, groups, counted, perChoice, padding, scaling);
+  }
+
   /**
    * The two factors of a layer, for models that pool layers before they multiply.
    *
@@ -101,6 +106,11 @@ public record FractionBalance(
    * @param probability P [G,E], with gradient
    */
   public record Parts(Tensor fraction, Tensor probability) {}
+
+  @Override
+  public Needs needs() {
+    return Needs.choicesWith(Evidence.Kind.PROBABILITIES);
+  }
 
   @Override
   public Declaration declaration() {

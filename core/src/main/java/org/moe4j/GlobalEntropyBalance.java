@@ -49,6 +49,11 @@ public record GlobalEntropyBalance(int modality, double share) implements Balanc
   }
 
   @Override
+  public Needs needs() {
+    return Needs.anyWith(Evidence.Kind.PROBABILITIES);
+  }
+
+  @Override
   public Declaration declaration() {
     return new Declaration(Grouping.BATCH, Counted.NONE, "through the mean probabilities");
   }

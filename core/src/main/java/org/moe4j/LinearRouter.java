@@ -12,7 +12,7 @@ import org.moe4j.tensor.Tensor;
 
 /**
  * Token choice by a linear map: logits z = x W^T (+ b), then whatever the {@link Gating} says. With
- * its presets this is the router of Mixtral, Qwen, OLMoE, DeepSeek, ERNIE, gpt-oss, Skywork and Switch.
+ * its presets this is the router of Mixtral, Qwen, OLMoE, DeepSeek, ERNIE, gpt-oss and Skywork.
  */
 public final class LinearRouter implements Router {
   private final Gating gating;
@@ -169,6 +169,7 @@ public final class LinearRouter implements Router {
                 Taxonomy.TOKEN_TOP_K
                     .with("choices", "2")
                     .with("gate", "softmax then select + renormalised")
+                    .with("balance", "mean importance + adaptive coefficient")
                     .with("overflow", "drop by position")
                     .with("use", "pre-train + upcycle")),
         Gating.MIXTRAL.with(Gating.Score.Z_SCORED),
@@ -185,30 +186,20 @@ public final class LinearRouter implements Router {
     }
   }
 
-  /** Switch (S06). */
-  static RouterEntry switchTop1() {
-    return entry(
-        RouterEntry.of("switch", "S06", "top-1 by full softmax, input jitter in training")
-            .losses("switch")
-            .choices(1)
-            .taxonomy(
-                Taxonomy.TOKEN_TOP_K
-                    .with("choices", "1")
-                    .with("gate", "softmax then select + not renormalised")
-                    .with("overflow", "drop by position")
-                    .with("systems", "capacity buffers")),
-        Gating.SWITCH,
-        0.01);
-  }
-
   /** An entry of this router whose options default to {@code standard} and {@code jitter}. */
   static RouterEntry entry(RouterEntry.Builder entry, Gating standard, double jitter) {
-    return build(entry, keys(standard, jitter), s -> of(s, SelectionBias.Form.ADDITIVE));
+    return entry(entry, standard, jitter, false);
+  }
+
+  /** The same, where the logits' bias may be on unless it is turned off. */
+  static RouterEntry entry(
+      RouterEntry.Builder entry, Gating standard, double jitter, boolean bias) {
+    return build(entry, keys(standard, jitter, bias), s -> of(s, SelectionBias.Form.ADDITIVE));
   }
 
   /** An entry of this router with a controller of its selection bias. */
   private static RouterEntry controlled(RouterEntry.Builder entry, Gating standard) {
-    List<OptionKey> keys = keys(standard, 0);
+    List<OptionKey> keys = keys(standard, 0, false);
     keys.addAll(BiasController.keys());
     return build(
         entry,
@@ -226,9 +217,9 @@ public final class LinearRouter implements Router {
             maker, c -> (long) c.experts() * (c.width() + (options(c).flag("bias") ? 1 : 0)));
   }
 
-  private static List<OptionKey> keys(Gating standard, double jitter) {
+  private static List<OptionKey> keys(Gating standard, double jitter, boolean bias) {
     List<OptionKey> keys = new ArrayList<>(GatingOptions.keys(standard));
-    keys.add(OptionKey.flag("bias", false, "a trained bias on the logits"));
+    keys.add(OptionKey.flag("bias", bias, "a trained bias on the logits"));
     keys.add(OptionKey.number("jitter", jitter, "in training x is multiplied by 1 +- this"));
     return keys;
   }

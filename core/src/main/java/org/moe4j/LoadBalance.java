@@ -15,6 +15,11 @@ public record LoadBalance() implements Balance {
   }
 
   @Override
+  public Needs needs() {
+    return Needs.choicesWith(Evidence.Kind.MEMBERSHIP);
+  }
+
+  @Override
   public Declaration declaration() {
     return new Declaration(
         Grouping.BATCH, Counted.ALL, "through clean logits, noise scale and thresholds");

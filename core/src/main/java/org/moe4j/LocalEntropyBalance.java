@@ -28,6 +28,11 @@ public record LocalEntropyBalance(int modality) implements Balance {
   }
 
   @Override
+  public Needs needs() {
+    return Needs.anyWith(Evidence.Kind.PROBABILITIES);
+  }
+
+  @Override
   public Declaration declaration() {
     return new Declaration(Grouping.BATCH, Counted.NONE, "through all probabilities");
   }

@@ -14,6 +14,11 @@ public record MeanGateSquareBalance() implements Balance {
   }
 
   @Override
+  public Needs needs() {
+    return Needs.anyWith(Evidence.Kind.PROBABILITIES);
+  }
+
+  @Override
   public Declaration declaration() {
     return new Declaration(Grouping.BATCH, Counted.NONE, "through P");
   }

@@ -3,6 +3,7 @@ package org.moe4j;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.ToLongFunction;
@@ -20,7 +21,7 @@ import org.moe4j.tensor.MoeException;
  * @param form the form of its plan in training
  * @param taxonomy the twelve values of S22
  * @param options its documented options
- * @param scored whether its plans carry logits, which a z-loss needs
+ * @param evidence what its plans carry in training, for losses
  * @param losses names of the balance losses its own system trains with
  * @param choices k, if the router can make only that many choices
  * @param valid refuses configurations that this router cannot serve
@@ -40,7 +41,7 @@ public record RouterEntry(
     RoutingForm form,
     Taxonomy taxonomy,
     List<OptionKey> options,
-    boolean scored,
+    Set<Evidence.Kind> evidence,
     List<String> losses,
     OptionalInt choices,
     Consumer<MoeConfig> valid,
@@ -85,6 +86,11 @@ public record RouterEntry(
     return new Builder(name, paper, description);
   }
 
+  /** Whether its plans give {@code loss} what it needs. */
+  public boolean suits(Balance loss) {
+    return loss.needs().forms().contains(form) && evidence.containsAll(loss.needs().evidence());
+  }
+
   /** The options of {@code config}, checked. */
   Options check(MoeConfig config) {
     return Options.check("router \"" + name + "\"", options, config.routerOptions());
@@ -120,7 +126,8 @@ public record RouterEntry(
     private RoutingForm form = RoutingForm.TOKEN_CHOICE;
     private Taxonomy taxonomy = Taxonomy.TOKEN_TOP_K;
     private List<OptionKey> options = List.of();
-    private boolean scored = true;
+    private Set<Evidence.Kind> evidence =
+        Set.of(Evidence.Kind.LOGITS, Evidence.Kind.PROBABILITIES);
     private List<String> losses = List.of();
     private OptionalInt choices = OptionalInt.empty();
     private Consumer<MoeConfig> valid = c -> {};
@@ -165,9 +172,14 @@ public record RouterEntry(
       return this;
     }
 
-    /** Its plans carry no logits: a z-loss has nothing to read. */
+    /** Its plans carry nothing for losses to read. */
     public Builder unscored() {
-      this.scored = false;
+      return evidence();
+    }
+
+    /** What its plans carry in training; logits and probabilities if not called. */
+    public Builder evidence(Evidence.Kind... kinds) {
+      this.evidence = Set.of(kinds);
       return this;
     }
 
@@ -235,7 +247,7 @@ public record RouterEntry(
           form,
           taxonomy,
           options,
-          scored,
+          evidence,
           losses,
           choices,
           valid,

@@ -13,6 +13,11 @@ public record RouterZLoss() implements Balance {
   }
 
   @Override
+  public Needs needs() {
+    return Needs.anyWith(Evidence.Kind.LOGITS);
+  }
+
+  @Override
   public Declaration declaration() {
     return new Declaration(Grouping.BATCH, Counted.NONE, "through the raw logits");
   }

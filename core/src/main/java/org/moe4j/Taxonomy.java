@@ -42,7 +42,7 @@ public record Taxonomy(
 
   private static Map<String, List<String>> words() {
     Map<String, List<String>> w = new LinkedHashMap<>();
-    w.put("chooser", List.of("token", "expert", "global assignment", "fixed rule"));
+    w.put("chooser", List.of("token", "expert", "global assignment", "fixed rule", "none"));
     w.put(
         "signal",
         List.of(
@@ -55,7 +55,18 @@ public record Taxonomy(
             "cluster",
             "none",
             "attention slots"));
-    w.put("unit", List.of("token", "sequence", "task", "domain", "patch", "modality"));
+    w.put(
+        "unit",
+        List.of(
+            "token",
+            "sub-token",
+            "slot",
+            "sequence",
+            "task",
+            "domain",
+            "patch",
+            "modality",
+            "none"));
     w.put(
         "learning",
         List.of(
@@ -66,7 +77,7 @@ public record Taxonomy(
             "sampled",
             "none",
             "matching"));
-    w.put("choices", List.of("1", "2", "n", "variable"));
+    w.put("choices", List.of("1", "2", "n", "variable", "all", "none"));
     w.put(
         "gate",
         List.of(
@@ -75,13 +86,17 @@ public record Taxonomy(
             "sigmoid",
             "fixed",
             "dense",
+            "posterior",
             "renormalised",
-            "not renormalised"));
+            "not renormalised",
+            "none"));
     w.put(
         "balance",
         List.of(
             "importance and load",
+            "mean importance",
             "fraction times probability",
+            "adaptive coefficient",
             "z-loss",
             "mutual information",
             "assignment",
@@ -98,8 +113,10 @@ public record Taxonomy(
             "drop by priority",
             "next choice",
             "random re-route",
+            "unchosen skip",
             "dropless",
-            "pad"));
+            "pad",
+            "none"));
     w.put(
         "placement",
         List.of(
@@ -110,25 +127,54 @@ public record Taxonomy(
             "every layer",
             "every other",
             "every fourth",
+            "all but first",
+            "one layer",
             "last n",
             "first n",
             "shared expert beside",
-            "dense network beside"));
+            "dense network beside",
+            "none"));
     w.put(
-        "experts", List.of("few large", "many small", "nested", "heterogeneous", "single neurons"));
+        "experts",
+        List.of(
+            "few large",
+            "many small",
+            "single neurons",
+            "hierarchical",
+            "nested",
+            "low-rank",
+            "heterogeneous",
+            "none"));
     w.put(
         "systems",
         List.of(
             "all-to-all",
             "model parallel",
             "pipeline",
+            "sharded",
+            "no communication",
             "offload",
+            "quantised",
             "capacity buffers",
             "block-sparse",
             "grouped",
             "gather",
-            "one-hot"));
-    w.put("use", List.of("pre-train", "upcycle", "distil", "fine-tune", "merge", "prune", "serve"));
+            "one-hot",
+            "dense",
+            "none"));
+    w.put(
+        "use",
+        List.of(
+            "pre-train",
+            "upcycle",
+            "distil",
+            "fine-tune",
+            "merge",
+            "prune",
+            "compress",
+            "serve",
+            "analyse",
+            "evaluate"));
     return Collections.unmodifiableMap(w);
   }
 

@@ -2,6 +2,9 @@ package org.moe4j;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import java.util.Locale;
+import java.util.stream.Collectors;
 import org.moe4j.tensor.MoeException;
 
 /**
@@ -42,9 +45,11 @@ public final class Validity {
     if (!config.capacity().unlimited()) {
       drops(config, use, force, warnings);
     }
-    losses(config, router, warnings);
+    losses(config, router);
     BiasController.doubts(config).ifPresent(warnings::add);
-    if (config.init() == InitScheme.SHAZEER && !config.router().equals("noisy-top-k")) {
+    ungrouped(config).ifPresent(warnings::add);
+    boolean noise = router.evidence().contains(Evidence.Kind.MEMBERSHIP);
+    if (config.init() == InitScheme.SHAZEER && !noise) {
       warnings.add(
           "init \"shazeer\" starts the gate at zero, and router \""
               + config.router()
@@ -123,47 +128,62 @@ public final class Validity {
     }
   }
 
-  private static void losses(MoeConfig config, RouterEntry router, List<String> warnings) {
-    boolean tokensChoose = router.taxonomy().chooser().equals("token");
+  /** A loss over the router's groups, which stand for devices, where there are none. */
+  private static Optional<String> ungrouped(MoeConfig config) {
+    if (config.gating().stream().anyMatch(g -> g.groups().groups() > 1)) {
+      return Optional.empty();
+    }
+    return config.balance().stream()
+        .filter(t -> t.coefficient() > 0 && byGroup(t.loss()))
+        .map(
+            t ->
+                "balance loss \""
+                    + t.loss().name()
+                    + "\" has no gradient with router \""
+                    + config.router()
+                    + "\" without groups of experts, which stand for devices; set its option"
+                    + " groups or remove the loss")
+        .findFirst();
+  }
+
+  private static boolean byGroup(Balance loss) {
+    return switch (loss) {
+      case AdaptiveBalance a -> byGroup(a.loss());
+      case DeviceBalance d -> d.devices() == 0;
+      case CommunicationBalance c -> true;
+      default -> false;
+    };
+  }
+
+  private static void losses(MoeConfig config, RouterEntry router) {
     for (BalanceTerm term : config.balance()) {
-      String loss = term.loss().name();
-      Balance kind = term.loss() instanceof AdaptiveBalance a ? a.loss() : term.loss();
-      if (kind instanceof RouterZLoss && !router.scored() && term.coefficient() > 0) {
-        throw new MoeException(
-            "balance loss \"z-loss\" and router \""
-                + router.name()
-                + "\" exclude each other: it has no logits; set the coefficient to 0");
-      }
-      boolean fraction =
-          kind instanceof FractionBalance
-              || kind instanceof DeviceBalance
-              || kind instanceof CommunicationBalance;
-      if (fraction && !tokensChoose && term.coefficient() > 0) {
+      Balance loss = term.loss();
+      if (term.coefficient() > 0 && !router.suits(loss)) {
+        String why =
+            loss.needs().forms().contains(router.form())
+                ? "its plans lack " + missing(loss, router)
+                : "its plans are of the form " + words(router.form());
         throw new MoeException(
             "balance loss \""
-                + loss
+                + loss.name()
                 + "\" and router \""
                 + router.name()
-                + "\" exclude each other: its tokens do not choose; set the coefficient to 0");
-      }
-      boolean grouped =
-          kind instanceof CommunicationBalance
-              || (kind instanceof DeviceBalance d && d.devices() == 0);
-      if (grouped && config.gating().stream().noneMatch(g -> g.groups().groups() > 1)) {
-        throw new MoeException(
-            "balance loss \""
-                + loss
-                + "\" and router \""
-                + router.name()
-                + "\" without groups exclude each other: groups of experts stand for devices; set"
-                + " the router's option groups or remove the loss");
-      }
-      if (kind instanceof LoadBalance && !config.router().equals("noisy-top-k")) {
-        warnings.add(
-            "balance loss \"load\" has no gradient with router \""
-                + router.name()
-                + "\", which draws no noise");
+                + "\" exclude each other: "
+                + why
+                + "; leave the loss out or set its coefficient to 0");
       }
     }
+  }
+
+  private static String missing(Balance loss, RouterEntry router) {
+    return loss.needs().evidence().stream()
+        .filter(kind -> !router.evidence().contains(kind))
+        .map(Validity::words)
+        .sorted()
+        .collect(Collectors.joining(" and "));
+  }
+
+  private static String words(Enum<?> constant) {
+    return constant.name().toLowerCase(Locale.ROOT).replace('_', ' ');
   }
 }

@@ -231,6 +231,12 @@ class CapacityTest extends InScope {
     assertThat(eval(fairseq, 1024, 512, 2)).isEqualTo(48);
     assertThat(train(fairseq, 1025, 512, 2)).isEqualTo(6); // 2 ceil(T/E), not ceil(2T/E) = 5
     assertThat(train(Capacity.megablocks(1), 10, 4, 2)).isEqualTo(5);
+    Capacity fastMoe = Capacity.fastMoeGshard(1.2, 2.4);
+    assertThat(train(fastMoe, 9, 4, 2)).isEqualTo(5); // 2 ceil(10.8) div 4
+    assertThat(eval(fastMoe, 9, 4, 2)).isEqualTo(11);
+    assertThat(train(fastMoe, 16, 64, 2)).isEqualTo(1); // the code's own number is 0
+    assertThat(train(Capacity.fastMoeSwitch(1.2, 2.4), 9, 4, 1)).isEqualTo(3);
+    assertThat(eval(Capacity.fastMoeSwitch(1.2, 2.4), 9, 4, 1)).isEqualTo(6);
     assertThat(train(Capacity.NONE, 10, 4, 2)).isEqualTo(10);
   }
 

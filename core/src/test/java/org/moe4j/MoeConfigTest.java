@@ -144,10 +144,16 @@ class MoeConfigTest {
         .contains("prefer no capacity");
     assertThat(
             Validity.check(
-                some().balance(new LoadBalance(), 0.1).init(InitScheme.SHAZEER).build(),
+                some().init(InitScheme.SHAZEER).build(), Validity.Use.CAUSAL_TRAINING, false))
+        .hasSize(1);
+    refused(
+        () ->
+            Validity.check(
+                some().balance(new LoadBalance(), 0.1).build(),
                 Validity.Use.CAUSAL_TRAINING,
-                false))
-        .hasSize(2);
+                false),
+        "balance loss \"load\" and router \"softmax-top-k\" exclude each other: its plans lack"
+            + " membership; leave the loss out or set its coefficient to 0");
     assertThat(Validity.check(some().build(), Validity.Use.DECODING, false)).isEmpty();
   }
 

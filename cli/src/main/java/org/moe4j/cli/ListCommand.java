@@ -1,30 +1,53 @@
 package org.moe4j.cli;
 
 import java.io.PrintWriter;
-import java.util.Locale;
-import java.util.Map;
+import java.util.List;
 import java.util.concurrent.Callable;
-import org.moe4j.BalanceRegistry;
-import org.moe4j.OptionKey;
+import org.moe4j.ListedSystem;
 import org.moe4j.RouterEntry;
-import org.moe4j.RouterRegistry;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
-import tools.jackson.databind.node.ArrayNode;
-import tools.jackson.databind.node.ObjectNode;
 
 /** {@code moe list}. */
 @Command(
     name = "list",
-    description = "List the routers and balance losses with the papers they come from.",
-    footer = {"  moe list", "  moe list --matrix"})
+    description = {
+      "List the sixty systems of the reading list, their routers and balance losses;",
+      "with names: what is known of each."
+    },
+    footer = {
+      "  moe list                            all systems, all balance losses",
+      "  moe list S06 noisy-top-k            a system, a router with its options",
+      "  moe list --routers                  every router with its options",
+      "  moe list --matrix --where chooser=expert --where state=built"
+    })
 final class ListCommand implements Callable<Integer> {
-  @Option(names = "--matrix", description = "Show the twelve taxonomy values of each router.")
+  @Parameters(
+      paramLabel = "NAME",
+      arity = "0..*",
+      description = "Numbers or names of systems, names of routers or balance losses.")
+  private List<String> names = List.of();
+
+  @Option(names = "--routers", description = "Show the routers with their options instead.")
+  private boolean routers;
+
+  @Option(names = "--matrix", description = "Show the twelve taxonomy values of each system.")
   private boolean matrix;
 
-  @Option(names = "--json", description = "Print everything as one JSON document.")
+  @Option(
+      names = "--where",
+      paramLabel = "KEY=VALUE",
+      converter = Condition.Reader.class,
+      description = {
+        "Only what has this value: state=built, causal=yes or a column of --matrix,",
+        "for example \"gate=sigmoid\"; several must all hold."
+      })
+  private List<Condition> conditions = List.of();
+
+  @Option(names = "--json", description = "Print the systems as one JSON array.")
   private boolean json;
 
   @Spec private CommandSpec spec;
@@ -32,50 +55,42 @@ final class ListCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     PrintWriter out = spec.commandLine().getOut();
+    Catalogue all = Catalogue.all();
+    Catalogue asked = names.isEmpty() ? all : all.named(names);
+    List<ListedSystem> systems =
+        asked.systemsInvolved().stream()
+            .filter(s -> conditions.stream().allMatch(c -> c.holds(s)))
+            .toList();
+    List<RouterEntry> shown =
+        asked.routersInvolved().stream()
+            .filter(r -> conditions.stream().allMatch(c -> c.holds(r)))
+            .toList();
+    CatalogueText text = new CatalogueText(out);
     if (json) {
-      Documents.print(out, ListCommand::write);
-      return Moe.DONE;
+      Documents.printArray(out, systems, CatalogueJson::write);
+    } else if (routers ? shown.isEmpty() : systems.isEmpty()) {
+      out.println(routers ? "no router is like this" : "no system is like this");
+    } else if (routers) {
+      text.routers(shown);
+    } else if (matrix) {
+      MatrixText.print(out, systems);
+    } else if (names.isEmpty()) {
+      overview(text, systems, out);
+    } else {
+      asked.systems().forEach(text::details);
+      asked.routers().forEach(text::details);
+      asked.losses().forEach(text::details);
     }
-    for (RouterEntry r : RouterRegistry.entries()) {
-      line(out, r.name(), r.paper(), r.description());
-      if (matrix) {
-        for (Map.Entry<String, String> e : r.taxonomy().values().entrySet()) {
-          out.printf(Locale.ROOT, "    %-10s %s%n", e.getKey(), e.getValue());
-        }
-      }
-    }
-    out.println();
-    BalanceRegistry.entries().forEach(b -> line(out, b.loss().name(), b.paper(), b.description()));
     return Moe.DONE;
   }
 
-  private static void line(PrintWriter out, String name, String paper, String description) {
-    out.printf(Locale.ROOT, "%-16s %-4s %s%n", name, paper, description);
-  }
-
-  private static void write(ObjectNode json) {
-    ArrayNode routers = json.putArray("routers");
-    for (RouterEntry r : RouterRegistry.entries()) {
-      ObjectNode node = routers.addObject();
-      node.put("name", r.name()).put("paper", r.paper()).put("description", r.description());
-      ObjectNode taxonomy = node.putObject("taxonomy");
-      r.taxonomy().values().forEach(taxonomy::put);
-      ObjectNode options = node.putObject("options");
-      for (OptionKey key : r.options()) {
-        options
-            .putObject(key.key())
-            .put("default", key.standard().toString())
-            .put("doc", key.doc());
-      }
+  private void overview(CatalogueText text, List<ListedSystem> systems, PrintWriter out) {
+    text.systems(systems);
+    if (conditions.isEmpty()) {
+      out.println();
+      text.losses(Catalogue.all().losses());
     }
-    ArrayNode losses = json.putArray("balance");
-    BalanceRegistry.entries()
-        .forEach(
-            b ->
-                losses
-                    .addObject()
-                    .put("name", b.loss().name())
-                    .put("paper", b.paper())
-                    .put("description", b.description()));
+    out.println();
+    out.println("More: moe list NAME, moe list --routers, moe list --matrix (moe list --help)");
   }
 }

@@ -307,12 +307,4 @@ class TrainCommandTest {
     assertThat(json.path("ms").doubleValue()).isPositive();
     assertThat(json.path("dtype").stringValue()).isEqualTo("bf16");
   }
-
-  @Test
-  void listNamesRoutersAndPapers() {
-    assertThat(moe("list").out()).contains("softmax-top-k", "S34", "z-loss");
-    assertThat(moe("list", "--matrix").out()).contains("chooser", "overflow");
-    JsonNode json = new JsonMapper().readTree(moe("list", "--json").out());
-    assertThat(json.path("routers").get(0).path("taxonomy").size()).isEqualTo(12);
-  }
 }

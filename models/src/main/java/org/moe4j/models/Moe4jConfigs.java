@@ -13,6 +13,8 @@ import org.moe4j.CommunicationBalance;
 import org.moe4j.DeviceBalance;
 import org.moe4j.Dispatch;
 import org.moe4j.ExpertForm;
+import org.moe4j.FastMoeNoisyBalance;
+import org.moe4j.FastMoeSwitchBalance;
 import org.moe4j.FractionBalance;
 import org.moe4j.GlobalEntropyBalance;
 import org.moe4j.ImportanceBalance;
@@ -41,6 +43,7 @@ final class Moe4jConfigs {
     @JsonSubTypes.Type(value = CapacityRule.Unlimited.class, name = "unlimited"),
     @JsonSubTypes.Type(value = CapacityRule.Fixed.class, name = "fixed"),
     @JsonSubTypes.Type(value = CapacityRule.Fraction.class, name = "fraction"),
+    @JsonSubTypes.Type(value = CapacityRule.WholeTokens.class, name = "whole-tokens"),
     @JsonSubTypes.Type(value = CapacityRule.Factor.class, name = "factor")
   })
   private interface Rules {}
@@ -55,6 +58,8 @@ final class Moe4jConfigs {
     @JsonSubTypes.Type(value = GlobalEntropyBalance.class, name = "global-entropy"),
     @JsonSubTypes.Type(value = ImportanceBalance.class, name = "importance"),
     @JsonSubTypes.Type(value = LoadBalance.class, name = "load"),
+    @JsonSubTypes.Type(value = FastMoeNoisyBalance.class, name = "fastmoe-noisy"),
+    @JsonSubTypes.Type(value = FastMoeSwitchBalance.class, name = "fastmoe-switch"),
     @JsonSubTypes.Type(value = LocalEntropyBalance.class, name = "local-entropy"),
     @JsonSubTypes.Type(value = MeanGateSquareBalance.class, name = "mean-gate-square"),
     @JsonSubTypes.Type(value = RouterZLoss.class, name = "z-loss")

@@ -232,7 +232,7 @@ class TrainingRunTest {
   @Test
   void impossibleConfigurationsAreToldBeforeAnythingIsMade() {
     assertRefused(() -> start("moe.router=softmax-topk"), "softmax-topk", "softmax-top-k");
-    assertRefused(() -> start("moe.router=switch"), "switch", "top-k");
+    assertRefused(() -> start("moe.router=switch", "moe.top-k=2"), "switch", "top-k");
     assertRefused(() -> start("moe.options.jitterr=1"), "jitterr", "jitter");
     assertRefused(() -> start("moe.router=noisy-top-k", "moe.scale=2"), "scale", "noisy-top-k");
     assertThat(folder.resolve("runs/tiny")).doesNotExist();
@@ -244,6 +244,13 @@ class TrainingRunTest {
       {"moe.dispatcher=capacity", "moe.capacity-factor=1.0"},
       {"moe.dispatcher=einsum", "moe.shared-experts=1", "moe.renormalise=before-drop"},
       {"moe.router=switch", "moe.top-k=1", "model.placement=every-other"},
+      {
+        "moe.router=st-moe",
+        "moe.dispatcher=capacity",
+        "moe.capacity-policy=mesh",
+        "moe.group-size=32",
+        "moe.options.threshold=0.3"
+      },
       {"moe.router=gshard-top-2", "model.placement=first-dense", "model.norm=layernorm"},
       {"moe.router=sigmoid-top-k", "moe.activation=relu", "model.tie-embeddings=false"},
       {"model.placement=none", "model.qk-norm=false"},

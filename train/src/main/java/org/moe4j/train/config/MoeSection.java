@@ -9,7 +9,13 @@ import java.util.Optional;
 public record MoeSection(
     @Key(doc = "The router, by its name in the registry.") String router,
     @Key(doc = "Routed experts of a layer.", min = 1, max = 1_048_576) int experts,
-    @Key(doc = "Experts that a token goes to; at most experts.", min = 1, max = 4096) int topK,
+    @Key(
+            doc =
+                "Experts that a token goes to, at most experts; where it is not set, the number the"
+                    + " router's own system fixes, else 2.",
+            min = 1,
+            max = 4096)
+        Optional<Integer> topK,
     @Key(doc = "Width inside an expert.", min = 1, max = 1_048_576) int expertFfn,
     @Key(doc = "Experts beside the routed ones that every token goes to.", min = 0, max = 1024)
         int sharedExperts,
@@ -42,6 +48,20 @@ public record MoeSection(
                     + " first choices before any second) or priority (the surest tokens of the"
                     + " batch, S12; not causal).")
         DropOrder dropOrder,
+    @Key(
+            doc =
+                "A system whose way of counting an expert's places, and whose drop order, are used"
+                    + " in place of capacity-factor times the even share, rounded up, and of"
+                    + " drop-order (factor 1.25 where none is given): gshard, lingvo, mesh, switch, flaxformer, vmoe, fairseq,"
+                    + " megablocks, fastmoe-gshard or fastmoe-switch.")
+        Optional<String> capacityPolicy,
+    @Key(
+            doc =
+                "Tokens that share an expert's places and over which the losses of fractions times"
+                    + " probabilities are averaged (S05's local groups); it must divide the tokens"
+                    + " of a batch. All of them where it is not set.",
+            min = 1)
+        Optional<Integer> groupSize,
     @Key(doc = "Nonlinearity of an expert; the GLU kinds have a gate beside it.")
         Activation activation,
     @Key(doc = "Weight of the load-balancing losses of the router's own system.", min = 0)
@@ -95,16 +115,19 @@ public record MoeSection(
     Check.that(
         !router.isBlank(), "moe", "router is empty; name one, for example \"softmax-top-k\"");
     Check.that(
-        topK <= experts,
+        topK.orElse(1) <= experts,
         "moe",
-        "top-k = " + topK + " is more than experts = " + experts + "; lower top-k");
+        "top-k = " + topK.orElse(1) + " is more than experts = " + experts + "; lower top-k");
     Check.that(
-        capacityFactor.isEmpty() || dispatcher != Dispatcher.DROPLESS,
+        (capacityFactor.isEmpty() && capacityPolicy.isEmpty()) || dispatcher != Dispatcher.DROPLESS,
         "moe",
-        "capacity-factor does not go with dispatcher = \"dropless\", which drops nothing; leave"
+        (capacityFactor.isPresent() ? "capacity-factor" : "capacity-policy")
+            + " does not go with dispatcher = \"dropless\", which drops nothing; leave"
             + " it out or use dispatcher = \"capacity\"");
     Check.that(
-        capacityFactor.isPresent() || dispatcher != Dispatcher.CAPACITY,
+        capacityFactor.isPresent()
+            || capacityPolicy.isPresent()
+            || dispatcher != Dispatcher.CAPACITY,
         "moe",
         "dispatcher = \"capacity\" needs a capacity-factor, for example 1.25");
   }
@@ -113,7 +136,7 @@ public record MoeSection(
     return new MoeSection(
         "softmax-top-k",
         16,
-        2,
+        Optional.empty(),
         256,
         0,
         Optional.empty(),
@@ -121,6 +144,8 @@ public record MoeSection(
         Dispatcher.DROPLESS,
         Optional.empty(),
         DropOrder.TOKEN,
+        Optional.empty(),
+        Optional.empty(),
         Activation.SWIGLU,
         0.01,
         Map.of(),

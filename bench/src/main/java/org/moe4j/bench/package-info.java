@@ -1,0 +1,5 @@
+/** JMH benchmarks of the heart. */
+@NullMarked
+package org.moe4j.bench;
+
+import org.jspecify.annotations.NullMarked;

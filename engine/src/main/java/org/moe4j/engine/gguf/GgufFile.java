@@ -1,0 +1,157 @@
+package org.moe4j.engine.gguf;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.moe4j.engine.EngineException;
+
+/**
+ * An open GGUF file (version 2 or 3, one file or shards), mapped into memory: tensors are read when
+ * they are touched. What the header says is checked against the file before anything is believed.
+ */
+public final class GgufFile implements AutoCloseable {
+  private static final Pattern SHARD = Pattern.compile("(.*)-(\\d{5})-of-(\\d{5})\\.gguf");
+
+  private final Path path;
+  private final Metadata metadata;
+  private final Map<String, GgufTensor> tensors;
+  private final long bytes;
+  private final Arena arena;
+
+  private GgufFile(
+      Path path, Metadata metadata, Map<String, GgufTensor> tensors, long bytes, Arena arena) {
+    this.path = path;
+    this.metadata = metadata;
+    this.tensors = tensors;
+    this.bytes = bytes;
+    this.arena = arena;
+  }
+
+  /**
+   * Opens {@code path}; of a split model any shard, the others beside it.
+   *
+   * @throws EngineException if it cannot be read, is damaged, or holds types that are not known
+   */
+  public static GgufFile open(Path path) {
+    Arena arena = Arena.ofShared();
+    try {
+      return read(path, arena);
+    } catch (RuntimeException e) {
+      arena.close();
+      throw e;
+    }
+  }
+
+  private static GgufFile read(Path path, Arena arena) {
+    Map<String, GgufTensor> tensors = new LinkedHashMap<>();
+    long bytes = 0;
+    Optional<Metadata> metadata = Optional.empty();
+    for (Path file : shards(path)) {
+      MemorySegment mapped = map(file, arena);
+      bytes += mapped.byteSize();
+      GgufHeader header = GgufHeader.read(file.toString(), mapped);
+      for (GgufTensor t : header.tensors()) {
+        if (tensors.put(t.name(), t) != null) {
+          throw new EngineException(file + ": tensor " + t.name() + " occurs twice");
+        }
+      }
+      if (metadata.isEmpty()) {
+        metadata = Optional.of(header.metadata());
+      }
+    }
+    Metadata first = metadata.orElseThrow();
+    OptionalLong all = first.whole("split.tensors.count");
+    if (all.isPresent() && all.getAsLong() != tensors.size()) {
+      throw new EngineException(
+          path
+              + ": its shards hold "
+              + tensors.size()
+              + " tensors, split.tensors.count says "
+              + all.getAsLong());
+    }
+    return new GgufFile(path, first, tensors, bytes, arena);
+  }
+
+  private static List<Path> shards(Path path) {
+    Matcher name = SHARD.matcher(path.getFileName() == null ? "" : path.getFileName().toString());
+    if (!name.matches()) {
+      return List.of(path);
+    }
+    int count = Integer.parseInt(name.group(3));
+    List<Path> all = new ArrayList<>();
+    for (int i = 1; i <= count; i++) {
+      Path shard = path.resolveSibling("%s-%05d-of-%05d.gguf".formatted(name.group(1), i, count));
+      if (!Files.isRegularFile(shard)) {
+        throw new EngineException(
+            shard + ": this shard is missing; put all " + count + " into one folder");
+      }
+      all.add(shard);
+    }
+    return all;
+  }
+
+  private static MemorySegment map(Path file, Arena arena) {
+    if (!Files.isRegularFile(file)) {
+      throw new EngineException(file + ": no such file");
+    }
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+      return channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
+    } catch (IOException e) {
+      throw new EngineException(file + ": cannot be read: " + e.getMessage(), e);
+    }
+  }
+
+  /** The file that was opened. */
+  public Path path() {
+    return path;
+  }
+
+  /** Its metadata; of shards the first one's. */
+  public Metadata metadata() {
+    return metadata;
+  }
+
+  /** Size of the file, or of all shards together. */
+  public long bytes() {
+    return bytes;
+  }
+
+  /** All tensors in order. */
+  public Collection<GgufTensor> tensors() {
+    return Collections.unmodifiableCollection(tensors.values());
+  }
+
+  /** The tensor of this name, if there is one. */
+  public Optional<GgufTensor> find(String name) {
+    return Optional.ofNullable(tensors.get(name));
+  }
+
+  /**
+   * The tensor of this name.
+   *
+   * @throws EngineException if there is none
+   */
+  public GgufTensor tensor(String name) {
+    return find(name).orElseThrow(() -> new EngineException(path + ": there is no tensor " + name));
+  }
+
+  /** Unmaps the file; tensors must not be read any more. */
+  @Override
+  public void close() {
+    arena.close();
+  }
+}
