@@ -37,6 +37,19 @@ public final class BalanceRegistry {
     add(new LoadBalance(), "S01", "squared variation of expected load under the noise");
     add(new FastMoeNoisyBalance(), "S08", "importance plus load, variance over E - 1");
     add(new FastMoeSwitchBalance(), "S08", "as switch, counted and divided after drops");
+    add(new MutualInformation(), "S38", "entropy per token less entropy of their mean; -ln E best");
+    add(
+        new VMoeBalance(VMoeBalance.Signal.BOTH, Grouping.BATCH),
+        "S12",
+        "half of vmoe-importance and half of vmoe-load");
+    add(
+        new VMoeBalance(VMoeBalance.Signal.IMPORTANCE, Grouping.BATCH),
+        "S12",
+        "squared variation of summed clean probabilities");
+    add(
+        new VMoeBalance(VMoeBalance.Signal.LOAD, Grouping.BATCH),
+        "S12",
+        "as load, the threshold being the token's own k-th noisy logit");
     add(new RouterZLoss(), "S18", "mean squared logsumexp of the logits");
   }
 

@@ -66,6 +66,11 @@ public final class Evidence {
     return new Evidence(null, probabilities, scores, selection, null, Map.of());
   }
 
+  /** Evidence of a router without logits: how each token is shared among experts, [T,E]. */
+  public static Evidence ofProbabilities(Tensor probabilities) {
+    return new Evidence(null, probabilities, null, null, null, Map.of());
+  }
+
   /** With the chance of each token-expert pair to be chosen if its noise were redrawn, [T,E]. */
   public Evidence withMembership(Tensor membership) {
     return new Evidence(logits, probabilities, scores, selection, membership, losses);

@@ -50,7 +50,7 @@ public record GlobalEntropyBalance(int modality, double share) implements Balanc
 
   @Override
   public Needs needs() {
-    return Needs.anyWith(Evidence.Kind.PROBABILITIES);
+    return Needs.choicesWith(Evidence.Kind.PROBABILITIES);
   }
 
   @Override

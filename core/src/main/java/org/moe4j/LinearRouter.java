@@ -12,7 +12,8 @@ import org.moe4j.tensor.Tensor;
 
 /**
  * Token choice by a linear map: logits z = x W^T (+ b), then whatever the {@link Gating} says. With
- * its presets this is the router of Mixtral, Qwen, OLMoE, DeepSeek, ERNIE, gpt-oss and Skywork.
+ * its presets this is the router of Mixtral, Qwen, OLMoE, DeepSeek, ERNIE, gpt-oss and
+ * Skywork.
  */
 public final class LinearRouter implements Router {
   private final Gating gating;

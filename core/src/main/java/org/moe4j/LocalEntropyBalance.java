@@ -29,7 +29,7 @@ public record LocalEntropyBalance(int modality) implements Balance {
 
   @Override
   public Needs needs() {
-    return Needs.anyWith(Evidence.Kind.PROBABILITIES);
+    return Needs.choicesWith(Evidence.Kind.PROBABILITIES);
   }
 
   @Override

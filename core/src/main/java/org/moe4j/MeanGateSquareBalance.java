@@ -15,7 +15,7 @@ public record MeanGateSquareBalance() implements Balance {
 
   @Override
   public Needs needs() {
-    return Needs.anyWith(Evidence.Kind.PROBABILITIES);
+    return Needs.choicesWith(Evidence.Kind.PROBABILITIES);
   }
 
   @Override

@@ -46,8 +46,8 @@ public final class MoeLayer {
     this.config = config;
     this.layer = layer;
     RouterEntry entry = config.routerEntry();
-    this.causality = entry.causality();
     entry.validate(config);
+    this.causality = config.causality();
     Options options = entry.check(config);
     MoeConfig inside = config.inside();
     RouterSetup within = new RouterSetup(inside, options, store, layer);
@@ -182,7 +182,7 @@ public final class MoeLayer {
     }
     Tensor y = mixed(rows, routing, inside);
     if (surround != null) {
-      y = surround.after(y, here);
+      y = surround.after(y, rows, here);
     }
     if (shared != null) {
       y = y.add(shared.forward(tokens));

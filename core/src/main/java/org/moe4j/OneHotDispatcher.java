@@ -95,7 +95,7 @@ public final class OneHotDispatcher implements Dispatcher<OneHotDispatcher.Masks
     }
     long experts = outputs.size(0);
     long groups = mix.size(0);
-    long perExpert = outputs.size(1) / groups;
+    long perExpert = mix.size(2) / experts;
     Tensor byGroup =
         wide.view(experts, groups, perExpert, wide.size(2))
             .transpose(0, 1)

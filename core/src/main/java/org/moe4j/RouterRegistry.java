@@ -27,12 +27,28 @@ public final class RouterRegistry {
             FastMoeGates.switchGate(),
             SwipeRouter.entry(),
             GShardRouter.stMoe(),
+            DSelectKRouter.entry(),
+            SoftMoeRouter.entry(),
+            DsMoeRouter.entry(),
+            DsMoeRouter.batchK(),
+            MultiHeadMoe.entry(),
+            SparseMixerRouter.entry(),
+            HashRouter.entry(),
+            NgramHashRouter.entry(),
+            NgramHashRouter.future(),
+            MultiHashRouter.entry(),
+            DemixRouter.entry(),
+            MocleRouter.entry(),
             LinearRouter.lossFree(),
             LinearRouter.deepSeekMoe(),
             LinearRouter.skywork(),
             DeepSeekV2Router.entry(),
             AttentionRouter.entry(),
-            RecurrentRouter.entry())) {
+            RecurrentRouter.entry(),
+            VMoeRouter.entry(),
+            ExpertChoiceRouter.entry(),
+            MomaRouter.entry(),
+            MoneRouter.entry())) {
       ENTRIES.put(entry.name(), entry);
     }
   }

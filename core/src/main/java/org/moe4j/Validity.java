@@ -40,14 +40,18 @@ public final class Validity {
     List<String> warnings = new ArrayList<>();
     RouterEntry router = config.routerEntry();
     router.validate(config);
-    form(config, router);
+    // What a surrounding hands to another router must suit that one.
+    RouterEntry within = config.inside().routerEntry();
+    form(config, within, use, warnings);
     causality(router, use, force, warnings);
+    if (!within.name().equals(router.name())) {
+      causality(within, use, force, warnings);
+    }
     if (!config.capacity().unlimited()) {
       drops(config, use, force, warnings);
     }
-    losses(config, router);
+    losses(config, router, within);
     BiasController.doubts(config).ifPresent(warnings::add);
-    ungrouped(config).ifPresent(warnings::add);
     boolean noise = router.evidence().contains(Evidence.Kind.MEMBERSHIP);
     if (config.init() == InitScheme.SHAZEER && !noise) {
       warnings.add(
@@ -59,7 +63,16 @@ public final class Validity {
   }
 
   /** What a plan's form excludes. */
-  private static void form(MoeConfig config, RouterEntry router) {
+  private static void form(
+      MoeConfig config, RouterEntry router, Use use, List<String> warnings) {
+    if (router.form() == RoutingForm.DENSE && use != Use.DECODING) {
+      warnings.add(
+          "router \""
+              + router.name()
+              + "\" saves nothing in training: all "
+              + config.experts()
+              + " experts compute every token");
+    }
     if (router.form() != RoutingForm.TOKEN_CHOICE && !config.capacity().unlimited()) {
       String why =
           switch (router.form()) {
@@ -105,9 +118,11 @@ public final class Validity {
       return;
     }
     DropOrder order = config.capacity().order();
-    if (order == DropOrder.PRIORITY) {
+    if (order.byScore()) {
       String line =
-          "drop order \"priority\" lets later tokens and other sequences decide: not for "
+          "drop order \""
+              + order.name().toLowerCase(Locale.ROOT).replace('_', '-')
+              + "\" lets later tokens and other sequences decide: not for "
               + use.label;
       if (use == Use.DECODING || !force) {
         throw new MoeException(line + "; use drop order \"token\" or no capacity");
@@ -128,34 +143,9 @@ public final class Validity {
     }
   }
 
-  /** A loss over the router's groups, which stand for devices, where there are none. */
-  private static Optional<String> ungrouped(MoeConfig config) {
-    if (config.gating().stream().anyMatch(g -> g.groups().groups() > 1)) {
-      return Optional.empty();
-    }
-    return config.balance().stream()
-        .filter(t -> t.coefficient() > 0 && byGroup(t.loss()))
-        .map(
-            t ->
-                "balance loss \""
-                    + t.loss().name()
-                    + "\" has no gradient with router \""
-                    + config.router()
-                    + "\" without groups of experts, which stand for devices; set its option"
-                    + " groups or remove the loss")
-        .findFirst();
-  }
-
-  private static boolean byGroup(Balance loss) {
-    return switch (loss) {
-      case AdaptiveBalance a -> byGroup(a.loss());
-      case DeviceBalance d -> d.devices() == 0;
-      case CommunicationBalance c -> true;
-      default -> false;
-    };
-  }
-
-  private static void losses(MoeConfig config, RouterEntry router) {
+  /** What the losses need must come from the router that works inside. */
+  private static void losses(MoeConfig config, RouterEntry outer, RouterEntry router) {
+    String around = outer.name().equals(router.name()) ? "" : outer.name() + "\" around \"";
     for (BalanceTerm term : config.balance()) {
       Balance loss = term.loss();
       if (term.coefficient() > 0 && !router.suits(loss)) {
@@ -167,10 +157,24 @@ public final class Validity {
             "balance loss \""
                 + loss.name()
                 + "\" and router \""
+                + around
                 + router.name()
                 + "\" exclude each other: "
                 + why
                 + "; leave the loss out or set its coefficient to 0");
+      }
+      Balance kind = loss instanceof AdaptiveBalance a ? a.loss() : loss;
+      boolean grouped =
+          kind instanceof CommunicationBalance
+              || (kind instanceof DeviceBalance d && d.devices() == 0);
+      if (grouped && config.gating().stream().noneMatch(g -> g.groups().groups() > 1)) {
+        throw new MoeException(
+            "balance loss \""
+                + loss.name()
+                + "\" and router \""
+                + router.name()
+                + "\" without groups exclude each other: groups of experts stand for devices; set"
+                + " the router's option groups or remove the loss");
       }
     }
   }

@@ -1,5 +1,6 @@
 package org.moe4j;
 
+import static java.util.Map.entry;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -42,20 +43,38 @@ class RouterContractTest extends InScope {
   /** Routers that need another shape. */
   private static final Map<String, Shape> SHAPES =
       Map.ofEntries(
+          // Its heads divide the width.
+          entry("mh-moe", new Shape(E, new int[] {1, 2}, Map.of("heads", 2))),
+          entry("hash", new Shape(E, new int[] {1, 2}, Map.of("vocab", 11))),
+          entry("hash-ngram", new Shape(E, new int[] {1, 2}, Map.of("vocab", 11))),
+          entry("hash-future", new Shape(E, new int[] {1, 2}, Map.of("vocab", 11))),
+          // Segments divide the width 6 and the expert width 4.
+          entry("multi-hash", new Shape(2, new int[] {1}, Map.of("vocab", 11))),
+          // The tests' domains are 0 and 1.
+          entry("demix", new Shape(E, new int[] {2}, Map.of())),
+          // Top-k is 1 or 2.
+          entry("mocle", new Shape(2, new int[] {1}, Map.of("embedding", 7))),
           // One expert's logits have no deviation.
-          Map.entry("skywork", new Shape(E, new int[] {2}, Map.of())),
+          entry("skywork", new Shape(E, new int[] {2}, Map.of())),
           // All numbers of choices need all groups; the limit has its own tests.
-          Map.entry(
-              "deepseek-v2",
-              new Shape(
-                  E,
-                  new int[] {2},
-                  // A capacity excludes its own drops.
-                  Map.of("groups", 2, "kept-groups", 2, "device-capacity", 0))));
+          entry(
+              "deepseek-v2", new Shape(E, new int[] {2}, Map.of("groups", 2, "kept-groups", 2))),
+          // A width of 6 can be halved once; two experts cost at least half of the whole.
+          entry("mone", new Shape(2, new int[] {1}, Map.of("budget", 0.75))));
 
   /** Routers whose experts are told apart by place, not by a row of weights alone, with the why. */
   private static final Map<String, String> PLACED =
-      Map.of("hierarchical", "an expert belongs to the group at its place");
+      Map.ofEntries(
+          entry("hierarchical", "an expert belongs to the group at its place"),
+          entry("dselect-k", "an expert's place is its binary code"),
+          entry("hash", "its table names experts by number"),
+          entry("hash-ngram", "a remainder is the expert's number"),
+          entry("hash-future", "a remainder is the expert's number"),
+          entry("multi-hash", "its tables name experts by number"),
+          entry("demix", "domain j is expert j's"),
+          entry("mocle", "the last expert is the universal one"),
+          entry("moma", "an expert's number says which modality it serves"),
+          entry("mone", "an expert's number says how wide it is"));
 
   /** Routers that may send a token to an expert twice, with the why. */
   private static final Map<String, String> REPEATS =

@@ -23,7 +23,9 @@ import org.moe4j.LoadBalance;
 import org.moe4j.LocalEntropyBalance;
 import org.moe4j.MeanGateSquareBalance;
 import org.moe4j.MoeConfig;
+import org.moe4j.MutualInformation;
 import org.moe4j.RouterZLoss;
+import org.moe4j.VMoeBalance;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
@@ -60,8 +62,10 @@ final class Moe4jConfigs {
     @JsonSubTypes.Type(value = LoadBalance.class, name = "load"),
     @JsonSubTypes.Type(value = FastMoeNoisyBalance.class, name = "fastmoe-noisy"),
     @JsonSubTypes.Type(value = FastMoeSwitchBalance.class, name = "fastmoe-switch"),
+    @JsonSubTypes.Type(value = MutualInformation.class, name = "mutual-information"),
     @JsonSubTypes.Type(value = LocalEntropyBalance.class, name = "local-entropy"),
     @JsonSubTypes.Type(value = MeanGateSquareBalance.class, name = "mean-gate-square"),
+    @JsonSubTypes.Type(value = VMoeBalance.class, name = "vmoe"),
     @JsonSubTypes.Type(value = RouterZLoss.class, name = "z-loss")
   })
   private interface Losses {}

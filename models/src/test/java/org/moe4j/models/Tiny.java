@@ -17,6 +17,7 @@ import org.moe4j.LocalEntropyBalance;
 import org.moe4j.MoeConfig;
 import org.moe4j.ParameterStore;
 import org.moe4j.RouterZLoss;
+import org.moe4j.VMoeBalance;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.RandomSource;
@@ -72,6 +73,7 @@ final class Tiny {
             .capacity(Capacity.mesh(1.25, 4))
             .balance(new ImportanceBalance(), 0.1)
             .balance(new LoadBalance(), 0.1)
+            .balance(new VMoeBalance(VMoeBalance.Signal.BOTH, Grouping.SEQUENCE), 0.1)
             .init(InitScheme.T5)
             .build();
     return decoder(

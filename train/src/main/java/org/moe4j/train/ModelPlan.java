@@ -49,7 +49,17 @@ public final class ModelPlan {
    * @throws MoeException if it is impossible
    */
   public static DecoderConfig of(TrainingConfig config, int vocab) {
+    return of(config, vocab, 0);
+  }
+
+  /**
+   * The decoder of {@code config} for a text of {@code domains} labelled domains: routers that are
+   * steered by them learn how many there are.
+   */
+  static DecoderConfig of(TrainingConfig config, int vocab, int domains) {
     ModelSection m = config.model();
+    MoeConfig moe = moe(config);
+    MoeConfig told = domains > moe.experts() ? moe.knowing("domains", domains) : moe;
     AttentionConfig attention =
         AttentionConfig.of(m.hidden(), m.heads())
             .withKvHeads(m.kvHeads())
@@ -58,7 +68,7 @@ public final class ModelPlan {
     FeedForwardConfig dense = new FeedForwardConfig.Dense(form(config.moe().activation()), m.ffn());
     List<FeedForwardConfig> layers = new ArrayList<>();
     for (int i = 0; i < m.layers(); i++) {
-      layers.add(m.placement().hasExperts(i) ? new FeedForwardConfig.Moe(moe(config)) : dense);
+      layers.add(m.placement().hasExperts(i) ? new FeedForwardConfig.Moe(told) : dense);
     }
     return DecoderConfig.of(vocab, m.hidden(), attention, layers)
         .withNorm(m.norm() == ModelSection.Norm.RMSNORM ? NormKind.RMS : NormKind.LAYER, 1e-5)

@@ -42,7 +42,9 @@ class RouterTrainingTest {
   private static Optional<Corpus> read = Optional.empty();
 
   /** Settings of routers that the usual ones (8 experts, top-2) do not suit. */
-  private static final Map<String, List<String>> SETTINGS = Map.of();
+  private static final Map<String, List<String>> SETTINGS =
+      // A hidden width of 16 can be halved four times.
+      Map.of("mone", List.of("moe.experts=4", "moe.top-k=1"));
 
   @BeforeAll
   static void text() throws IOException {

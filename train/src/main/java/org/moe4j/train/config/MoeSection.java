@@ -45,8 +45,9 @@ public record MoeSection(
     @Key(
             doc =
                 "Who finds room first under a capacity factor: token (earlier tokens), choice (all"
-                    + " first choices before any second) or priority (the surest tokens of the"
-                    + " batch, S12; not causal).")
+                    + " first choices before any second), priority (the surest tokens of the"
+                    + " batch, S12; not causal) or priority-sum (as that, by the sum of a"
+                    + " token's scores).")
         DropOrder dropOrder,
     @Key(
             doc =
@@ -97,7 +98,8 @@ public record MoeSection(
   public enum DropOrder {
     TOKEN,
     CHOICE,
-    PRIORITY
+    PRIORITY,
+    PRIORITY_SUM
   }
 
   /** The nonlinearity of an expert. */
