@@ -2,7 +2,6 @@ package org.moe4j;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import java.util.Locale;
 import java.util.stream.Collectors;
 import org.moe4j.tensor.MoeException;
