@@ -9,7 +9,7 @@ import org.moe4j.tensor.Tensor;
  * 1 at even use and sees only the groups' totals.
  *
  * @param devices D; 1 makes the loss constant, so at least 2, or 0 for the groups that the router
- *     itself limits its choice to (S40)
+ *     itself limits its choice to (S40); without any the loss is constant
  * @param group tokens of one average
  */
 public record DeviceBalance(int devices, Grouping group) implements Balance {
@@ -39,7 +39,7 @@ public record DeviceBalance(int devices, Grouping group) implements Balance {
   public Tensor loss(Routing routing, TokenContext context) {
     int experts = routing.expertCount();
     TokenChoice choice = TokenChoices.require(routing, name());
-    int d = devices == 0 ? groups(choice, name()).groups() : devices;
+    int d = devices == 0 ? choice.gating().groups().groups() : devices;
     if (experts % d != 0) {
       throw new MoeException(
           "balance loss \""
@@ -67,18 +67,5 @@ public record DeviceBalance(int devices, Grouping group) implements Balance {
     Tensor f = parts.fraction().view(groups, d, each).mean(2, false).mul(experts);
     Tensor p = parts.probability().view(groups, d, each).sum(2, false);
     return f.mul(p).sum(1, false).mean();
-  }
-
-  /** The router's groups, which stand for devices. */
-  static GroupLimit groups(TokenChoice choice, String loss) {
-    GroupLimit groups = choice.gating().groups();
-    if (groups.groups() < 2) {
-      throw new MoeException(
-          "balance loss \""
-              + loss
-              + "\" has no meaning without groups of experts, one per device; set the router's"
-              + " option groups, or remove the loss");
-    }
-    return groups;
   }
 }

@@ -170,6 +170,7 @@ public final class LinearRouter implements Router {
                 Taxonomy.TOKEN_TOP_K
                     .with("choices", "2")
                     .with("gate", "softmax then select + renormalised")
+                    .with("balance", "mean importance + adaptive coefficient")
                     .with("overflow", "drop by position")
                     .with("use", "pre-train + upcycle")),
         Gating.MIXTRAL.with(Gating.Score.Z_SCORED),

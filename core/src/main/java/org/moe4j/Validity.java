@@ -3,6 +3,7 @@ package org.moe4j;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.stream.Collectors;
 import org.moe4j.tensor.MoeException;
 
@@ -51,6 +52,7 @@ public final class Validity {
     }
     losses(config, router, within);
     BiasController.doubts(config).ifPresent(warnings::add);
+    ungrouped(config).ifPresent(warnings::add);
     boolean noise = router.evidence().contains(Evidence.Kind.MEMBERSHIP);
     if (config.init() == InitScheme.SHAZEER && !noise) {
       warnings.add(
@@ -142,6 +144,33 @@ public final class Validity {
     }
   }
 
+  /** A loss over the router's groups, which stand for devices, where there are none. */
+  private static Optional<String> ungrouped(MoeConfig config) {
+    if (config.gating().stream().anyMatch(g -> g.groups().groups() > 1)) {
+      return Optional.empty();
+    }
+    return config.balance().stream()
+        .filter(t -> t.coefficient() > 0 && byGroup(t.loss()))
+        .map(
+            t ->
+                "balance loss \""
+                    + t.loss().name()
+                    + "\" has no gradient with router \""
+                    + config.router()
+                    + "\" without groups of experts, which stand for devices; set its option"
+                    + " groups or remove the loss")
+        .findFirst();
+  }
+
+  private static boolean byGroup(Balance loss) {
+    return switch (loss) {
+      case AdaptiveBalance a -> byGroup(a.loss());
+      case DeviceBalance d -> d.devices() == 0;
+      case CommunicationBalance c -> true;
+      default -> false;
+    };
+  }
+
   /** What the losses need must come from the router that works inside. */
   private static void losses(MoeConfig config, RouterEntry outer, RouterEntry router) {
     String around = outer.name().equals(router.name()) ? "" : outer.name() + "\" around \"";
@@ -161,20 +190,6 @@ public final class Validity {
                 + "\" exclude each other: "
                 + why
                 + "; leave the loss out or set its coefficient to 0");
-      }
-      Balance kind = loss instanceof AdaptiveBalance a ? a.loss() : loss;
-      boolean grouped =
-          kind instanceof CommunicationBalance
-              || (kind instanceof DeviceBalance d && d.devices() == 0);
-      if (grouped && config.gating().stream().noneMatch(g -> g.groups().groups() > 1)) {
-        throw new MoeException(
-            "balance loss \""
-                + loss.name()
-                + "\" and router \""
-                + around
-                + router.name()
-                + "\" without groups exclude each other: groups of experts stand for devices; set"
-                + " the router's option groups or remove the loss");
       }
     }
   }

@@ -58,9 +58,13 @@ class RouterContractTest extends InScope {
           entry("mocle", new Shape(2, new int[] {1}, Map.of("embedding", 7))),
           // One expert's logits have no deviation.
           entry("skywork", new Shape(E, new int[] {2}, Map.of())),
-          // All numbers of choices need all groups; the limit has its own tests.
+          // All numbers of choices need all groups, and a capacity excludes its own drops.
           entry(
-              "deepseek-v2", new Shape(E, new int[] {2}, Map.of("groups", 2, "kept-groups", 2))),
+              "deepseek-v2",
+              new Shape(
+                  E,
+                  new int[] {2},
+                  Map.of("groups", 2, "kept-groups", 2, "device-capacity", 0))),
           // A width of 6 can be halved once; two experts cost at least half of the whole.
           entry("mone", new Shape(2, new int[] {1}, Map.of("budget", 0.75))),
           // Product keys: a square number.
