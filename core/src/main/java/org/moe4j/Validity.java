@@ -171,6 +171,7 @@ public final class Validity {
             "balance loss \""
                 + loss.name()
                 + "\" and router \""
+                + around
                 + router.name()
                 + "\" without groups exclude each other: groups of experts stand for devices; set"
                 + " the router's option groups or remove the loss");

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.MoeException;
@@ -306,7 +307,7 @@ class MultiHeadMoeTest extends InScope {
               && inner.bank().isEmpty()
               && inner.surrounding().isEmpty();
       MoeConfig config =
-          config(2, Map.of("inner", inner.name()))
+          config(2, Map.of("inner", inner.name(), "inner-options", needed(inner)))
               .topK(inner.choices().orElse(2))
               .build();
       if (!fits) {
@@ -324,6 +325,12 @@ class MultiHeadMoeTest extends InScope {
       assertThat(config.causality()).isGreaterThanOrEqualTo(inner.causality());
       assertThat(config.parameters()).isEqualTo(store.count(p -> true));
     }
+  }
+
+  private static String needed(RouterEntry router) {
+    return RouterContractTest.shape(router.name()).options().entrySet().stream()
+        .map(e -> e.getKey() + "=" + e.getValue())
+        .collect(Collectors.joining(","));
   }
 
   @Test
