@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The balanced assignment against scipy's linear_sum_assignment on the same problem, each expert
 # repeated T / E times, in pairs on one core: ours, theirs, ours, theirs, ... and the ratio of the
-# medians. Our time is that of the first call in a new process (compiler cold) and the median of the
-# calls behind it.
+# medians. Times are processor seconds of the one thread that solves, which a busy machine changes
+# little; ours are the first call's in a new process and the median of nine.
 # usage: PYTHON=path/to/python bench/scripts/compare_assignment.sh [PAIRS=3] [T=8192] [E=64] [KIND...]
 # kinds: normal, trained, skewed, ties
 set -euo pipefail

@@ -1,7 +1,7 @@
 """scipy's exact solver on the same balanced assignment, each expert repeated T / E times.
 
 usage: peer_assignment.py make KIND FILE TOKENS EXPERTS   writes scores
-       peer_assignment.py solve FILE TOKENS EXPERTS       prints seconds and the sum as JSON
+       peer_assignment.py solve FILE TOKENS EXPERTS       prints processor seconds and the sum as JSON
 """
 import json
 import sys
@@ -34,7 +34,7 @@ else:
     tokens, experts = int(tokens), int(experts)
     scores = np.fromfile(path, "<f8").reshape(tokens, experts)
     expanded = np.repeat(scores, tokens // experts, axis=1)
-    begin = time.perf_counter()
+    begin = time.process_time()
     rows, columns = linear_sum_assignment(expanded, maximize=True)
-    seconds = time.perf_counter() - begin
+    seconds = time.process_time() - begin
     print(json.dumps({"seconds": seconds, "sum": float(expanded[rows, columns].sum())}))
