@@ -44,11 +44,12 @@ final class Lookup {
   /**
    * The product of each row read with its token's vector.
    *
-   * @param table [N,d], whose gradient is added to it directly
+   * @param parameter the table [N,d], whose gradient is added to it directly
    * @param x [T,d]
    * @return [T,n] in the wider type of both, at least F32; unspecified where nothing is read
    */
-  Tensor dots(Tensor table, Tensor x) {
+  Tensor dots(Parameter parameter, Tensor x) {
+    Tensor table = parameter.tensor();
     DType type = wide(table.dtype(), x.dtype());
     if (ids.device() != Device.CPU) {
       return plainDots(table, x.to(type));
@@ -60,7 +61,7 @@ final class Lookup {
               dots(table, in[1], vectors, type),
               (dy, needed) -> {
                 Tensor weights = present(dy, in[1]);
-                addGradient(table, in[1], vectors, weights);
+                addGradient(parameter, in[1], vectors, weights);
                 return new @Nullable Tensor[] {
                   needed[0] ? mix(table, in[1], weights, type).to(in[0].dtype()) : null, null
                 };
@@ -77,11 +78,12 @@ final class Lookup {
   /**
    * The sum of the rows read, weighted.
    *
-   * @param table [N,d], whose gradient is added to it directly
+   * @param parameter the table [N,d], whose gradient is added to it directly
    * @param weights [T,n]; where nothing is read they do not matter
    * @return [T,d] in the wider type of both, at least F32
    */
-  Tensor mix(Tensor table, Tensor weights) {
+  Tensor mix(Parameter parameter, Tensor weights) {
+    Tensor table = parameter.tensor();
     DType type = wide(table.dtype(), weights.dtype());
     if (ids.device() != Device.CPU) {
       return plainMix(table, weights.to(type));
@@ -92,7 +94,7 @@ final class Lookup {
           return new OwnGradient.Result(
               mix(table, in[1], own, type),
               (dy, needed) -> {
-                addGradient(table, in[1], dy, own);
+                addGradient(parameter, in[1], dy, own);
                 Tensor dWeights = needed[0] ? dots(table, in[1], dy, type) : null;
                 return new @Nullable Tensor[] {
                   dWeights == null ? null : present(dWeights, in[1]).to(in[0].dtype()), null
@@ -105,6 +107,11 @@ final class Lookup {
         table.requiresGrad(),
         weights,
         ids);
+  }
+
+  /** {@link #mix} without a gradient, of a table of the type of the weights. */
+  Tensor sums(Tensor table, Tensor weights) {
+    return mix(table, ids, present(weights, ids), weights.dtype());
   }
 
   /** {@link #dots} by whole tensors [T,n,d]: for other devices, and as the reference of tests. */
@@ -269,15 +276,20 @@ final class Lookup {
 
   /** The sums for vectors [T,d] and weights [T,n] of the same type. */
   RowSums rowSums(Tensor vectors, Tensor weights) {
-    return rowSums(ids, vectors, weights);
+    long rows = groups(ids).rows.length;
+    return rowSums(
+        ids,
+        vectors,
+        weights,
+        Tensor.empty(vectors.dtype(), Device.CPU, rows, vectors.size(1)));
   }
 
-  private RowSums rowSums(Tensor rowIds, Tensor vectors, Tensor weights) {
+  /** As above, written into {@code sums}. */
+  private RowSums rowSums(Tensor rowIds, Tensor vectors, Tensor weights, Tensor sums) {
     Groups g = groups(rowIds);
     Tensor pairs = Tensor.of(g.pairs);
     Tensor tokens = pairs.floorDiv(rowIds.size(1));
     Tensor sorted = weights.reshape(weights.numel()).indexSelect(0, pairs);
-    Tensor sums = Tensor.empty(vectors.dtype(), Device.CPU, g.rows.length, vectors.size(1));
     int[] bounds = g.blocks(block(1, vectors.size(1), vectors.dtype()));
     Workers.run(
         bounds.length - 1,
@@ -300,23 +312,28 @@ final class Lookup {
     return new RowSums(Tensor.of(g.rows), sums);
   }
 
-  private void addGradient(Tensor table, Tensor rowIds, Tensor vectors, Tensor weights) {
+  private void addGradient(Parameter parameter, Tensor rowIds, Tensor vectors, Tensor weights) {
+    Tensor table = parameter.tensor();
     if (!table.requiresGrad()) {
       return;
     }
-    RowSums own = rowSums(rowIds, vectors.contiguous(), weights);
-    Tensor sums = own.sums.to(table.dtype());
     Tensor before = table.grad().orElse(null);
+    long rows = groups(rowIds).rows.length;
+    Tensor memory =
+        before == null && rowGradients
+            ? parameter.gradientRows(rows)
+            : Tensor.empty(table.dtype(), Device.CPU, rows, table.size(1));
+    RowSums own = rowSums(rowIds, vectors.contiguous(), weights, memory);
     if (rowGradients && (before == null || before.isRows())) {
-      Tensor rows = Tensor.ofRows(own.rows, sums, table.shape());
-      table.setGrad(before == null ? rows : before.addRows(rows));
+      Tensor gradient = Tensor.ofRows(own.rows, own.sums, table.shape());
+      table.setGrad(before == null ? gradient : before.addRows(gradient));
       return;
     }
     Tensor all =
         before == null
             ? Tensor.zeros(table.dtype(), Device.CPU, table.shape())
             : before.allRows();
-    Tensor sum = before == null ? sums : all.indexSelect(0, own.rows).add(sums);
+    Tensor sum = before == null ? own.sums : all.indexSelect(0, own.rows).add(own.sums);
     table.setGrad(all.indexCopyInPlace(0, own.rows, sum));
   }
 }

@@ -2,7 +2,9 @@ package org.moe4j;
 
 import java.util.Arrays;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.moe4j.tensor.MoeException;
+import org.moe4j.tensor.Scope;
 import org.moe4j.tensor.Tensor;
 
 /**
@@ -14,6 +16,7 @@ public final class Parameter {
   private final Role role;
   private final Tensor tensor;
   private int[] slices = {};
+  private @Nullable Tensor rowMemory;
 
   Parameter(String name, Role role, Tensor tensor) {
     this.name = name;
@@ -35,6 +38,36 @@ public final class Parameter {
   /** The values; a leaf of the gradient graph. */
   public Tensor tensor() {
     return tensor;
+  }
+
+  /**
+   * Memory for a gradient of {@code n} of this parameter's rows ({@link Tensor#ofRows}): the same at
+   * every call, so that a step does not pay for fresh pages. It is asked for when there is no
+   * gradient; what was made of it before is then overwritten.
+   */
+  Tensor gradientRows(long n) {
+    Tensor memory = rowMemory;
+    if (memory == null || memory.size(0) < n) {
+      if (memory != null) {
+        memory.close();
+      }
+      long[] shape = tensor.shape();
+      shape[0] = n + n / 8;
+      try (Scope scope = Scope.open()) {
+        memory = Tensor.empty(tensor.dtype(), tensor.device(), shape).keep();
+      }
+      rowMemory = memory;
+    }
+    return memory.narrow(0, 0, n);
+  }
+
+  /** Frees its memory. */
+  void close() {
+    tensor.close();
+    if (rowMemory != null) {
+      rowMemory.close();
+      rowMemory = null;
+    }
   }
 
   /** Stops training this parameter. */

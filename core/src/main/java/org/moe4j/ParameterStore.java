@@ -160,7 +160,7 @@ public final class ParameterStore implements AutoCloseable {
   /** Frees all parameters. */
   @Override
   public void close() {
-    parameters.values().forEach(p -> p.tensor().close());
+    parameters.values().forEach(Parameter::close);
     parameters.clear();
   }
 }

@@ -279,7 +279,7 @@ final class ProductKeys {
     Lookup lookup = new Lookup(Tensor.of(rows, tokens * heads * 2, k), (int) table.size(0), false);
     Tensor weights =
         dy.unsqueeze(2).expand(tokens, heads, 2, k).reshape(tokens * heads * 2, k).contiguous();
-    Tensor dQueries = needed[0] ? lookup.mix(table, weights).view(queries.shape()) : null;
+    Tensor dQueries = needed[0] ? lookup.sums(table, weights).view(queries.shape()) : null;
     Tensor dKeys = null;
     if (needed[1]) {
       Lookup.RowSums sums = lookup.rowSums(queries.view(tokens * heads * 2, half), weights);

@@ -53,8 +53,8 @@ public final class SingleNeuronExperts implements RetrievalExperts {
   @Override
   public Tensor forward(Tensor x, Retrieval routing, TokenContext context) {
     Lookup lookup = new Lookup(routing.ids(), count, rowGradients);
-    Tensor hidden = activation.of(lookup.dots(down.tensor(), x));
+    Tensor hidden = activation.of(lookup.dots(down, x));
     Tensor weighted = hidden.mul(routing.weights().to(hidden.dtype()));
-    return lookup.mix(up.tensor(), weighted).to(x.dtype());
+    return lookup.mix(up, weighted).to(x.dtype());
   }
 }

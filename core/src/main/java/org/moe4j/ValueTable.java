@@ -33,7 +33,7 @@ public final class ValueTable implements RetrievalExperts {
   @Override
   public Tensor forward(Tensor x, Retrieval routing, TokenContext context) {
     return new Lookup(routing.ids(), count, rowGradients)
-        .mix(values.tensor(), routing.weights())
+        .mix(values, routing.weights())
         .to(x.dtype());
   }
 }

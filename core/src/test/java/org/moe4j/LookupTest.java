@@ -6,7 +6,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.util.function.Supplier;
 import org.junit.jupiter.api.Test;
 import org.moe4j.tensor.DType;
+import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
+import org.moe4j.tensor.RandomSource;
 import org.moe4j.tensor.Tensor;
 
 class LookupTest extends InScope {
@@ -22,6 +24,10 @@ class LookupTest extends InScope {
     return normal(shape).requiresGrad(true);
   }
 
+  private Parameter table() {
+    return wide(random.nextSeed()).create("table", Role.NON_EXPERT, Init.normal(1), N, D);
+  }
+
   private static Tensor gradient(Tensor leaf) {
     Tensor g = leaf.grad().orElseThrow().allRows().copy();
     leaf.clearGrad();
@@ -31,13 +37,16 @@ class LookupTest extends InScope {
   @Test
   void bothFunctionsAndTheirGradientsAreThoseOfWholeTensors() {
     for (boolean rows : new boolean[] {false, true}) {
-      Tensor table = leaf(N, D);
+      Parameter parameter = table();
+      Tensor table = parameter.tensor();
       Tensor x = leaf(3, D);
       Tensor weights = leaf(3, 3);
       Tensor real = ids().ge(0).to(DType.F64);
       Lookup lookup = new Lookup(ids(), N, rows);
       Supplier<Tensor> fast =
-          () -> lookup.mix(table, lookup.dots(table, x).mul(real).mul(weights)).square().sum();
+          () -> lookup
+                  .mix(parameter, lookup.dots(parameter, x).mul(real).mul(weights))
+                  .square().sum();
       Supplier<Tensor> plain =
           () ->
               lookup
@@ -59,11 +68,12 @@ class LookupTest extends InScope {
   void gradientsOfSeveralPassesAddUp() {
     Tensor x = normal(3, D);
     for (boolean rows : new boolean[] {false, true}) {
-      Tensor table = leaf(N, D);
-      new Lookup(ids(), N, rows).dots(table, x).sum().backward();
+      Parameter parameter = table();
+      Tensor table = parameter.tensor();
+      new Lookup(ids(), N, rows).dots(parameter, x).sum().backward();
       Tensor once = table.grad().orElseThrow().allRows().copy();
       Tensor other = Tensor.of(new long[] {6, 3, 0}, 3, 1);
-      new Lookup(other, N, rows).mix(table, Tensor.ones(3, 1).to(DType.F64)).sum().backward();
+      new Lookup(other, N, rows).mix(parameter, Tensor.ones(3, 1).to(DType.F64)).sum().backward();
       double[][] expected = rows(once);
       for (int row : new int[] {6, 3, 0}) {
         for (int i = 0; i < D; i++) {
@@ -80,29 +90,32 @@ class LookupTest extends InScope {
 
   @Test
   void aFrozenTableHasNoGradientAndTheInputStillHas() {
-    Tensor table = normal(N, D);
+    Parameter table = table();
+    table.freeze();
     Tensor x = leaf(3, D);
     new Lookup(ids(), N, true).dots(table, x).sum().backward();
-    assertThat(table.grad()).isEmpty();
+    assertThat(table.tensor().grad()).isEmpty();
     assertThat(x.grad()).isPresent();
   }
 
   @Test
   void nothingReadGivesNothing() {
-    Tensor table = leaf(N, D);
+    Parameter table = table();
     Tensor none = Tensor.of(new long[] {-1, -1}, 2, 1);
     Tensor y = new Lookup(none, N, true).mix(table, Tensor.ones(2, 1).to(DType.F64));
     assertThat(y.toDoubles()).containsOnly(0);
     y.sum().backward();
-    assertThat(table.grad().orElseThrow().rowIndex().numel()).isZero();
+    assertThat(table.tensor().grad().orElseThrow().rowIndex().numel()).isZero();
   }
 
   @Test
   void narrowTablesAreComputedInSinglePrecision() {
-    Tensor table = random.normal(N, D).to(DType.BF16);
+    Parameter table =
+        new ParameterStore(new RandomSource(1), Device.CPU, DType.BF16)
+            .create("table", Role.NON_EXPERT, Init.normal(1), N, D);
     Tensor x = random.normal(3, D);
     Lookup lookup = new Lookup(ids(), N, true);
-    Tensor wide = table.to(DType.F64);
+    Tensor wide = table.tensor().detach().to(DType.F64);
     Tensor dots = lookup.dots(table, x);
     assertThat(dots.dtype()).isEqualTo(DType.F32);
     same(dots.to(DType.F64), lookup.plainDots(wide, x.to(DType.F64)), 1e-5);
@@ -111,13 +124,30 @@ class LookupTest extends InScope {
         lookup.mix(table, weights).to(DType.F64),
         lookup.plainMix(wide, weights.to(DType.F64)),
         1e-5);
+    lookup.mix(table, weights).sum().backward();
+    assertThat(table.tensor().grad().orElseThrow().dtype()).isEqualTo(DType.BF16);
+  }
+
+  @Test
+  void aLaterStepReusesTheMemoryAndIsRightWithFewerOrMoreRows() {
+    Parameter table = table();
+    Tensor one = Tensor.ones(1, 1).to(DType.F64);
+    for (long[] read : new long[][] {{1, 4}, {5}, {0, 2, 3, 6}, {2}}) {
+      Tensor rows = Tensor.of(read, 1, read.length);
+      Tensor weights = one.expand(1, read.length).contiguous();
+      new Lookup(rows, N, true).mix(table, weights).sum().backward();
+      Tensor gradient = table.tensor().grad().orElseThrow();
+      assertThat(gradient.rowIndex().toLongs()).containsExactly(read);
+      assertThat(gradient.rowValues().toDoubles()).containsOnly(1);
+      table.tensor().clearGrad();
+    }
   }
 
   @Test
   void aRowBehindTheTableIsRefused() {
-    Tensor table = leaf(N, D);
     Lookup lookup = new Lookup(Tensor.of(new long[] {N}, 1, 1), N, true);
-    assertThatThrownBy(() -> lookup.rowSums(table.detach(), Tensor.ones(1, 1).to(DType.F64)))
+    Tensor vectors = normal(1, D);
+    assertThatThrownBy(() -> lookup.rowSums(vectors, Tensor.ones(1, 1).to(DType.F64)))
         .isInstanceOf(MoeException.class)
         .hasMessageContaining("row 7 of a table of 7 rows");
   }

@@ -36,9 +36,22 @@ public final class Tensor implements AutoCloseable {
 
   // ---- making ----
 
+  /** CPU tensors of this many bytes ask for huge pages. */
+  private static final long LARGE = 1L << 25;
+
   /** Zeros. */
   public static Tensor zeros(DType dtype, Device device, long... shape) {
-    return new Tensor(torch.zeros(shape, options(dtype, device)));
+    return large(dtype, device, shape)
+        ? empty(dtype, device, shape).fillInPlace(0)
+        : new Tensor(torch.zeros(shape, options(dtype, device)));
+  }
+
+  private static boolean large(DType dtype, Device device, long... shape) {
+    long bytes = dtype.bytes();
+    for (long size : shape) {
+      bytes *= size;
+    }
+    return device == Device.CPU && bytes >= LARGE;
   }
 
   /** Zeros of type F32 on the CPU. */
@@ -56,13 +69,10 @@ public final class Tensor implements AutoCloseable {
     return new Tensor(torch.full(shape, new Scalar(value), options(dtype, device)));
   }
 
-  /** CPU tensors of this many bytes ask for huge pages. */
-  private static final long LARGE = 1L << 25;
-
   /** Memory with unspecified contents. */
   public static Tensor empty(DType dtype, Device device, long... shape) {
     Tensor t = new Tensor(torch.empty(shape, options(dtype, device), null));
-    if (device == Device.CPU && t.numel() * dtype.bytes() >= LARGE) {
+    if (large(dtype, device, shape)) {
       NativeMemory.hugePages(t.segment());
     }
     return t;
