@@ -175,8 +175,9 @@ public final class ReinforcedRouter implements Router {
         .maskedFill(open.not(), Double.NEGATIVE_INFINITY);
   }
 
-  private Tensor learned(Tensor x, Tensor logQ, Reward reward, TokenContext context) {
+  private Tensor learned(Tensor x, Tensor logQ, Reward pass, TokenContext context) {
     DType type = x.dtype();
+    Reward reward = pass.ofParts(x.size(0) / pass.counted().size(0));
     Tensor baseline =
         Ops.linear(x, value.tensor().to(type), valueBias.tensor().to(type)).squeeze(1);
     Tensor real = context.padding().map(reward.counted()::and).orElse(reward.counted());

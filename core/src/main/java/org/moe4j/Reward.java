@@ -9,4 +9,12 @@ import org.moe4j.tensor.Tensor;
  * @param logLikelihood [T] natural logarithm of the next token's probability, without gradient
  * @param counted [T] BOOL: tokens that have a next one to predict; the others' values mean nothing
  */
-public record Reward(Tensor logLikelihood, Tensor counted) {}
+public record Reward(Tensor logLikelihood, Tensor counted) {
+  /** The same for tokens cut into {@code parts} rows each: a part is rewarded as its token is. */
+  Reward ofParts(long parts) {
+    return parts == 1
+        ? this
+        : new Reward(
+            logLikelihood.repeatInterleave(parts, 0), counted.repeatInterleave(parts, 0));
+  }
+}

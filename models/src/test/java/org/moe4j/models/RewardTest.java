@@ -27,8 +27,8 @@ class RewardTest {
     scope.close();
   }
 
-  private static Decoder decoder(Map<String, ?> options) {
-    MoeConfig moe = MoeConfig.builder(32, 16, 4, 1).router("rl-r", options).build();
+  private static Decoder decoder(String router, Map<String, ?> options) {
+    MoeConfig moe = MoeConfig.builder(32, 16, 4, 1).router(router, options).build();
     DecoderConfig config =
         DecoderConfig.of(
                 Tiny.VOCAB,
@@ -79,7 +79,16 @@ class RewardTest {
 
   @Test
   void everyLayersValueHeadAndPolicyLearnFromTheReward() {
-    try (Decoder model = decoder(Map.of())) {
+    everythingLearns("rl-r", Map.of());
+  }
+
+  @Test
+  void partsOfATokenAreRewardedAsItIs() {
+    everythingLearns("mh-moe", Map.of("inner", "rl-r", "heads", 2));
+  }
+
+  private static void everythingLearns(String router, Map<String, ?> options) {
+    try (Decoder model = decoder(router, options)) {
       TokenContext context = TokenContext.train(2, 12, new RandomSource(2));
       DecoderLoss loss = model.loss(ids(0), targets(), context);
       assertThat(loss.total().item()).isNotCloseTo(loss.crossEntropy().item(), within(1e-6));
@@ -98,7 +107,7 @@ class RewardTest {
 
   @Test
   void evaluationIsThePlainLoss() {
-    try (Decoder model = decoder(Map.of("policy", 1.0))) {
+    try (Decoder model = decoder("rl-r", Map.of("policy", 1.0))) {
       DecoderLoss loss = model.loss(ids(0), targets(), TokenContext.eval(2, 12));
       assertThat(loss.total().item()).isEqualTo(loss.crossEntropy().item());
     }
