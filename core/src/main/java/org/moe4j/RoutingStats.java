@@ -116,6 +116,11 @@ public final class RoutingStats {
     return tokens;
   }
 
+  /** E. */
+  public int experts() {
+    return asked.length;
+  }
+
   /** Load of each expert before drops: choices, or summed weights of a blend [E]. */
   public double[] asked() {
     return asked.clone();

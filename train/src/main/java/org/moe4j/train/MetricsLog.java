@@ -16,11 +16,14 @@ import org.moe4j.train.metrics.TensorBoardWriter;
  * Gathers steps until a line is due and writes it to {@code metrics.jsonl} and as TensorBoard
  * events. A line has, of the steps since the last one: {@code loss} and {@code balance} (means),
  * {@code lr} and {@code grad_norm} (of the last step), {@code tokens}, {@code tokens_per_s}, {@code
- * skipped}, {@code expert_load} (choices by [sparse layer][expert], before drops), {@code
- * imbalance} and {@code drop_rate} by layer; and {@code val_loss}, {@code val_bpb} if the model was
+ * skipped}, {@code expert_load} (choices by [sparse layer][expert], before drops; empty where the
+ * layers have more than 8,192 experts together), {@code imbalance} and {@code drop_rate} by layer; and {@code val_loss}, {@code val_bpb} if the model was
  * validated.
  */
 final class MetricsLog implements Closeable {
+  /** Loads of more experts would make every line megabytes, and no page shows them. */
+  private static final int MOST_EXPERTS = 8192;
+
   private final MetricsWriter lines;
   private final TensorBoardWriter board;
   private final List<StepResult> since = new ArrayList<>();
@@ -85,7 +88,9 @@ final class MetricsLog implements Closeable {
     line.put("skipped", since.stream().filter(StepResult::skipped).count());
     line.put(
         "expert_load",
-        routing.stream().map(r -> Arrays.stream(r.asked()).boxed().toList()).toList());
+        routing.stream().mapToInt(RoutingStats::experts).sum() <= MOST_EXPERTS
+            ? routing.stream().map(r -> Arrays.stream(r.asked()).boxed().toList()).toList()
+            : List.of());
     line.put("imbalance", routing.stream().map(RoutingStats::imbalance).toList());
     line.put("drop_rate", routing.stream().map(RoutingStats::dropRate).toList());
     scalars.put("train/loss", loss);
