@@ -7,6 +7,7 @@ import org.moe4j.CapacityRule.Factor;
 import org.moe4j.CapacityRule.Fixed;
 import org.moe4j.CapacityRule.Fraction;
 import org.moe4j.CapacityRule.Rounding;
+import org.moe4j.CapacityRule.WholeTokens;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.Tensor;
@@ -119,6 +120,26 @@ public record Capacity(
     return of(new Factor(factor, true, Rounding.FLOOR), Grouping.BATCH, DropOrder.TOKEN);
   }
 
+  /**
+   * FastMoE's GShard gate (S08): max(1, 2 ceil(factor T) / E in whole numbers), both choices in
+   * token order; a rejected second choice uses up its slot. The code leaves no slot to few tokens,
+   * where 1 is kept here.
+   */
+  public static Capacity fastMoeGshard(double train, double eval) {
+    return new Capacity(
+        new WholeTokens(train), new WholeTokens(eval), Grouping.BATCH, DropOrder.TOKEN, true);
+  }
+
+  /** FastMoE's Switch gate (S08): ceil(factor T / E), in token order. */
+  public static Capacity fastMoeSwitch(double train, double eval) {
+    return new Capacity(
+        new Factor(train, false, Rounding.CEIL),
+        new Factor(eval, false, Rounding.CEIL),
+        Grouping.BATCH,
+        DropOrder.TOKEN,
+        false);
+  }
+
   private static final List<String> NAMES =
       List.of(
           "none",
@@ -129,7 +150,9 @@ public record Capacity(
           "flaxformer",
           "vmoe",
           "fairseq",
-          "megablocks");
+          "megablocks",
+          "fastmoe-gshard",
+          "fastmoe-switch");
 
   /**
    * A policy by its name in configuration files, with this toolkit's usual grouping.
@@ -150,6 +173,8 @@ public record Capacity(
       case "vmoe" -> vmoe(train, eval, Grouping.BATCH, DropOrder.CHOICE);
       case "fairseq" -> fairseq(eval);
       case "megablocks" -> megablocks(train);
+      case "fastmoe-gshard" -> fastMoeGshard(train, eval);
+      case "fastmoe-switch" -> fastMoeSwitch(train, eval);
       default ->
           throw new MoeException(
               "unknown capacity policy \""
@@ -195,7 +220,7 @@ public record Capacity(
     IntPredicate counts = i -> choices[i] >= 0 && (rejectedTakeSlots || wanted[i] != 0);
     byte[] kept = new byte[choices.length];
     int tokens = choices.length / k;
-    int[] sequence = order == DropOrder.PRIORITY ? byPriority(routing, size) : new int[0];
+    int[] sequence = order.byScore() ? byPriority(routing, size) : new int[0];
     for (int start = 0; start < tokens; start += size) {
       long[] used = new long[experts];
       for (int n = 0; n < size * k; n++) {
@@ -214,30 +239,33 @@ public record Capacity(
     return switch (order) {
       case TOKEN -> start * k + n;
       case CHOICE -> (start + n % size) * k + n / size;
-      case PRIORITY -> sequence[start + n % size] * k + n / size;
+      case PRIORITY, PRIORITY_SUM -> sequence[start + n % size] * k + n / size;
     };
   }
 
-  /** Tokens by descending top score inside each group; equal ones in token order. */
-  private static int[] byPriority(TokenChoice routing, int size) {
+  /** Tokens by descending top or summed score inside each group; equal ones in token order. */
+  private int[] byPriority(TokenChoice routing, int size) {
     double[] scores = routing.selected().toDoubles();
     int k = routing.k();
     int tokens = scores.length / k;
-    Integer[] order = new Integer[tokens];
-    double[] top = new double[tokens];
+    Integer[] ranked = new Integer[tokens];
+    double[] priority = new double[tokens];
     for (int t = 0; t < tokens; t++) {
-      order[t] = t;
-      top[t] = scores[t * k];
+      ranked[t] = t;
+      priority[t] = scores[t * k];
       for (int j = 1; j < k; j++) {
-        top[t] = Math.max(top[t], scores[t * k + j]);
+        double score = scores[t * k + j];
+        priority[t] =
+            order == DropOrder.PRIORITY ? Math.max(priority[t], score) : priority[t] + score;
       }
     }
     for (int start = 0; start < tokens; start += size) {
-      Arrays.sort(order, start, start + size, (a, b) -> Double.compare(top[b], top[a]));
+      Arrays.sort(
+          ranked, start, start + size, (a, b) -> Double.compare(priority[b], priority[a]));
     }
     int[] sequence = new int[tokens];
     for (int i = 0; i < tokens; i++) {
-      sequence[i] = order[i];
+      sequence[i] = ranked[i];
     }
     return sequence;
   }

@@ -46,6 +46,23 @@ public sealed interface CapacityRule {
     }
   }
 
+  /**
+   * A factor on the tokens, rounded up, whose k choices are shared out in whole slots, at least 1:
+   * max(1, k ceil(factor S) / E) (FastMoE's GShard gate, S08).
+   */
+  record WholeTokens(double factor) implements CapacityRule {
+    public WholeTokens {
+      if (!(factor > 0) || Double.isInfinite(factor)) {
+        throw new MoeException("a capacity factor of " + factor + "; give a number above 0");
+      }
+    }
+
+    @Override
+    public long slots(long tokens, int experts, int k) {
+      return Math.max(1, (long) Math.ceil(factor * (double) tokens) * k / experts);
+    }
+  }
+
   /** How a fractional number of slots becomes a whole one. */
   enum Rounding {
     FLOOR,

@@ -8,12 +8,13 @@ import org.moe4j.tensor.Tensor;
  * {@code sum_g f'_g P'_g} with f' the mean of E f_e / k over the group and P' the sum of P_e. It is
  * 1 at even use and sees only the groups' totals.
  *
- * @param devices D; 1 makes the loss constant, so at least 2
+ * @param devices D; 1 makes the loss constant, so at least 2, or 0 for the groups that the router
+ *     itself limits its choice to (S40); without any the loss is constant
  * @param group tokens of one average
  */
 public record DeviceBalance(int devices, Grouping group) implements Balance {
   public DeviceBalance {
-    if (devices < 2) {
+    if (devices != 0 && devices < 2) {
       throw new MoeException(
           "the device-level balance loss has no meaning on " + devices + " device; remove it");
     }
@@ -37,18 +38,20 @@ public record DeviceBalance(int devices, Grouping group) implements Balance {
   @Override
   public Tensor loss(Routing routing, TokenContext context) {
     int experts = routing.expertCount();
-    if (experts % devices != 0) {
+    TokenChoice choice = TokenChoices.require(routing, name());
+    int d = devices == 0 ? choice.gating().groups().groups() : devices;
+    if (experts % d != 0) {
       throw new MoeException(
           "balance loss \""
               + name()
               + "\": "
               + experts
               + " experts do not divide into "
-              + devices
+              + d
               + " devices");
     }
     if (context.tokens() == 0) {
-      return TokenChoices.zero(TokenChoices.require(routing, name()).weights());
+      return TokenChoices.zero(choice.weights());
     }
     FractionBalance expertLevel =
         new FractionBalance(
@@ -60,9 +63,9 @@ public record DeviceBalance(int devices, Grouping group) implements Balance {
             FractionBalance.Scaling.TIMES_EXPERTS);
     FractionBalance.Parts parts = expertLevel.parts(routing, context);
     long groups = parts.fraction().size(0);
-    long each = experts / devices;
-    Tensor f = parts.fraction().view(groups, devices, each).mean(2, false).mul(experts);
-    Tensor p = parts.probability().view(groups, devices, each).sum(2, false);
+    long each = experts / d;
+    Tensor f = parts.fraction().view(groups, d, each).mean(2, false).mul(experts);
+    Tensor p = parts.probability().view(groups, d, each).sum(2, false);
     return f.mul(p).sum(1, false).mean();
   }
 }

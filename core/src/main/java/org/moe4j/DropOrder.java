@@ -10,5 +10,12 @@ public enum DropOrder {
    * Like {@link #CHOICE}, but tokens with the highest top score come first: batch prioritised
    * routing (S12).
    */
-  PRIORITY
+  PRIORITY,
+  /** Like {@link #PRIORITY} by the sum of a token's k scores, the other rule that S12 tried. */
+  PRIORITY_SUM;
+
+  /** True if tokens are served by score, whatever their place. */
+  public boolean byScore() {
+    return this == PRIORITY || this == PRIORITY_SUM;
+  }
 }

@@ -61,6 +61,16 @@ public final class Evidence {
     return new Evidence(logits, probabilities, scores, selection, null, Map.of());
   }
 
+  /** The same of a router that has no logits of its own: its probabilities are products. */
+  public static Evidence of(Tensor probabilities, Tensor scores, Tensor selection) {
+    return new Evidence(null, probabilities, scores, selection, null, Map.of());
+  }
+
+  /** Evidence of a router without logits: how each token is shared among experts, [T,E]. */
+  public static Evidence ofProbabilities(Tensor probabilities) {
+    return new Evidence(null, probabilities, null, null, null, Map.of());
+  }
+
   /** With the chance of each token-expert pair to be chosen if its noise were redrawn, [T,E]. */
   public Evidence withMembership(Tensor membership) {
     return new Evidence(logits, probabilities, scores, selection, membership, losses);

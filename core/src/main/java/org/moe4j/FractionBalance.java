@@ -94,6 +94,11 @@ public record FractionBalance(
         Scaling.TIMES_EXPERTS);
   }
 
+  /** The same loss averaged over other groups. */
+  public FractionBalance over(Grouping groups) {
+    return new FractionBalance(name, groups, counted, perChoice, padding, scaling);
+  }
+
   /**
    * The two factors of a layer, for models that pool layers before they multiply.
    *

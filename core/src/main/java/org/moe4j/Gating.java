@@ -183,8 +183,8 @@ public record Gating(
     int experts = (int) logits.size(-1);
     Tensor centred = logits.sub(logits.mean(-1, true));
     Tensor variance = centred.square().sum(-1, true).div(Math.max(1, experts - 1));
-    // All-equal logits stay all-equal: 0 divided by the guard.
-    return centred.mul(logitScale).div(variance.add(1e-20).sqrt());
+    // Equal logits stay equal: the guard is above the rounding that tells them apart.
+    return centred.mul(logitScale).div(variance.add(1e-12).sqrt());
   }
 
   /** Scores [T,k] of {@code choices} [T,k], read from {@code scores} [T,E]; -1 reads anything. */

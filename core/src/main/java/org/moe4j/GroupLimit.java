@@ -47,6 +47,11 @@ public record GroupLimit(int groups, int kept, GroupScore score, Mask mask) {
       throw new MoeException(
           "kept-groups " + kept + " of " + groups + " groups; give 1 to " + groups);
     }
+    if (score == GroupScore.TOP2_SUM && kept < groups && experts / groups < 2) {
+      throw new MoeException(
+          "group-score \"top2-sum\": groups of 1 expert have no two best; make fewer groups or use"
+              + " \"max\"");
+    }
     if (k > kept * (experts / groups)) {
       throw new MoeException(
           "top-k "
@@ -67,7 +72,7 @@ public record GroupLimit(int groups, int kept, GroupScore score, Mask mask) {
     long size = plain.size(1) / groups;
     Tensor grouped = plain.view(tokens, groups, size);
     Tensor rating =
-        score == GroupScore.MAX || size == 1
+        score == GroupScore.MAX
             ? grouped.max(-1, false)
             : grouped.topk(2, -1).values().sum(-1, false);
     Tensor best = Selection.top(rating, kept);

@@ -3,6 +3,7 @@ package org.moe4j;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.MoeException;
@@ -11,7 +12,8 @@ import org.moe4j.tensor.Tensor;
 
 /**
  * Token choice by a linear map: logits z = x W^T (+ b), then whatever the {@link Gating} says. With
- * its presets this is the router of Mixtral, Qwen, OLMoE, DeepSeek, ERNIE, gpt-oss and Switch.
+ * its presets this is the router of Mixtral, Qwen, OLMoE, DeepSeek, ERNIE, gpt-oss and
+ * Skywork.
  */
 public final class LinearRouter implements Router {
   private final Gating gating;
@@ -19,12 +21,13 @@ public final class LinearRouter implements Router {
   private final double jitter;
   private final Parameter weight;
   private final @Nullable Parameter bias;
-  private final @Nullable Parameter selectionBias;
+  private final @Nullable SelectionBias selectionBias;
+  private final List<Controller> controllers;
 
   /**
    * Makes the router's parameters in {@code store}: {@code gate.weight} [E,d], and where asked for
    * {@code gate.bias} [E] and the state {@code gate.e_score_correction_bias} [E], which a
-   * controller moves, not the gradient.
+   * {@link BiasController} may move, not the gradient.
    *
    * @param jitter in training the router's copy of x is multiplied by numbers in [1-jitter,
    *     1+jitter); 0 for none (S06)
@@ -39,6 +42,31 @@ public final class LinearRouter implements Router {
       Init init,
       ParameterStore store,
       int layer) {
+    this(
+        gating,
+        width,
+        experts,
+        k,
+        bias,
+        jitter,
+        init,
+        SelectionBias.Form.ADDITIVE,
+        store,
+        layer);
+  }
+
+  /** As above, with a selection bias that meets the scores as {@code form} says. */
+  public LinearRouter(
+      Gating gating,
+      int width,
+      int experts,
+      int k,
+      boolean bias,
+      double jitter,
+      Init init,
+      SelectionBias.Form form,
+      ParameterStore store,
+      int layer) {
     gating.groups().check(experts, k);
     if (!(jitter >= 0 && jitter < 1)) {
       throw new MoeException("router jitter " + jitter + "; give 0 <= jitter < 1");
@@ -49,15 +77,26 @@ public final class LinearRouter implements Router {
     Role role = new Role.Gate(layer);
     this.weight = store.create("gate.weight", role, init, experts, width);
     this.bias = bias ? store.create("gate.bias", role, Init.zeros(), experts) : null;
-    if (gating.selectionBias()) {
-      this.selectionBias =
-          store.state(
-              "gate.e_score_correction_bias",
-              layer,
-              Tensor.zeros(DType.F32, store.device(), experts));
-    } else {
-      this.selectionBias = null;
-    }
+    this.selectionBias =
+        gating.selectionBias() ? SelectionBias.in(store, form, experts, layer) : null;
+    this.controllers = List.of();
+  }
+
+  private LinearRouter(LinearRouter other, List<Controller> controllers) {
+    this.gating = other.gating;
+    this.k = other.k;
+    this.jitter = other.jitter;
+    this.weight = other.weight;
+    this.bias = other.bias;
+    this.selectionBias = other.selectionBias;
+    this.controllers = controllers;
+  }
+
+  /** The same router whose selection bias, if it has one, moves as {@code options} say. */
+  private LinearRouter controlled(Options options) {
+    return selectionBias == null
+        ? this
+        : new LinearRouter(this, List.of(BiasController.of(selectionBias, options)));
   }
 
   /** Mixtral, OLMoE, Qwen, DeepSeekMoE, gpt-oss: the form is the gating's. */
@@ -74,56 +113,130 @@ public final class LinearRouter implements Router {
 
   /** DeepSeek-V3's form. */
   static RouterEntry sigmoidTopK() {
-    return entry(
+    return controlled(
         RouterEntry.of(
                 "sigmoid-top-k",
                 "S56",
-                "linear router, sigmoid scores, a bias for the selection (DeepSeek-V3)")
-            .losses("mixtral")
+                "linear router, renormalised sigmoid scores, a controlled selection bias"
+                    + " (DeepSeek-V3)")
+            .losses("deepseek-expert")
             .taxonomy(
                 Taxonomy.TOKEN_TOP_K
                     .with("gate", "sigmoid + renormalised")
+                    .with("balance", "bias controller + fraction times probability")),
+        Gating.DEEPSEEK_V3);
+  }
+
+  /** Loss-free balancing as its paper has it (S56): plain sigmoid scores, no loss. */
+  static RouterEntry lossFree() {
+    return controlled(
+        RouterEntry.of(
+                "loss-free",
+                "S56",
+                "linear router, sigmoid scores as they are, balanced by a selection bias alone")
+            .taxonomy(
+                Taxonomy.TOKEN_TOP_K
+                    .with("gate", "sigmoid + not renormalised")
                     .with("balance", "bias controller")),
-        Gating.DEEPSEEK_V3,
+        Gating.DEEPSEEK_V3.with(Renormalise.NO));
+  }
+
+  /** Fine-grained experts beside shared ones (S36); see {@link FineGrained}. */
+  static RouterEntry deepSeekMoe() {
+    return entry(
+        RouterEntry.of(
+                "deepseek-moe",
+                "S36",
+                "linear router, softmax, k best of many fine experts beside shared ones")
+            .losses("deepseek-expert")
+            .taxonomy(
+                Taxonomy.TOKEN_TOP_K
+                    .with("gate", "softmax then select + not renormalised")
+                    .with("placement", "feed-forward + shared expert beside")),
+        Gating.SOFTMAX_TOP_K,
         0);
   }
 
-  /** Switch (S06). */
-  static RouterEntry switchTop1() {
+  /** Skywork (S44): logits of deviation {@code logit-scale}, whatever the gate's size. */
+  static RouterEntry skywork() {
     return entry(
-        RouterEntry.of("switch", "S06", "top-1 by full softmax, input jitter in training")
-            .losses("switch")
-            .choices(1)
+        RouterEntry.of(
+                "skywork",
+                "S44",
+                "linear router over logits of fixed deviation; balance coefficients that adapt")
+            .losses("adaptive-mean-gate-square")
+            .valid(LinearRouter::atLeastTwo)
             .taxonomy(
                 Taxonomy.TOKEN_TOP_K
-                    .with("choices", "1")
-                    .with("gate", "softmax then select + not renormalised")
+                    .with("choices", "2")
+                    .with("gate", "softmax then select + renormalised")
+                    .with("balance", "mean importance + adaptive coefficient")
                     .with("overflow", "drop by position")
-                    .with("systems", "capacity buffers")),
-        Gating.SWITCH,
-        0.01);
+                    .with("use", "pre-train + upcycle")),
+        Gating.MIXTRAL.with(Gating.Score.Z_SCORED),
+        0);
+  }
+
+  private static void atLeastTwo(MoeConfig config) {
+    if (config.experts() < 2 && options(config).word("score").equals("z-scored")) {
+      throw new MoeException(
+          "router \""
+              + config.router()
+              + "\" normalises logits by their deviation, which 1 expert does not have; give at"
+              + " least 2 experts or score \"softmax\"");
+    }
   }
 
   /** An entry of this router whose options default to {@code standard} and {@code jitter}. */
   static RouterEntry entry(RouterEntry.Builder entry, Gating standard, double jitter) {
-    List<OptionKey> keys = new ArrayList<>(GatingOptions.keys(standard));
-    keys.add(OptionKey.flag("bias", false, "a trained bias on the logits"));
-    keys.add(OptionKey.number("jitter", jitter, "in training x is multiplied by 1 +- this"));
+    return entry(entry, standard, jitter, false);
+  }
+
+  /** The same, where the logits' bias may be on unless it is turned off. */
+  static RouterEntry entry(
+      RouterEntry.Builder entry, Gating standard, double jitter, boolean bias) {
+    return build(entry, keys(standard, jitter, bias), s -> of(s, SelectionBias.Form.ADDITIVE));
+  }
+
+  /** An entry of this router with a controller of its selection bias. */
+  private static RouterEntry controlled(RouterEntry.Builder entry, Gating standard) {
+    List<OptionKey> keys = keys(standard, 0, false);
+    keys.addAll(BiasController.keys());
+    return build(
+        entry,
+        keys,
+        s ->
+            of(s, s.options().constant("bias-form", SelectionBias.Form.class))
+                .controlled(s.options()));
+  }
+
+  private static RouterEntry build(
+      RouterEntry.Builder entry, List<OptionKey> keys, Function<RouterSetup, Router> maker) {
     return entry
         .options(keys)
         .build(
-            s ->
-                new LinearRouter(
-                    GatingOptions.read(s.options()),
-                    s.config().width(),
-                    s.config().experts(),
-                    s.config().topK(),
-                    s.options().flag("bias"),
-                    s.options().number("jitter"),
-                    s.config().init().gate(s.config().width()),
-                    s.store(),
-                    s.layer()),
-            c -> (long) c.experts() * (c.width() + (options(c).flag("bias") ? 1 : 0)));
+            maker, c -> (long) c.experts() * (c.width() + (options(c).flag("bias") ? 1 : 0)));
+  }
+
+  private static List<OptionKey> keys(Gating standard, double jitter, boolean bias) {
+    List<OptionKey> keys = new ArrayList<>(GatingOptions.keys(standard));
+    keys.add(OptionKey.flag("bias", bias, "a trained bias on the logits"));
+    keys.add(OptionKey.number("jitter", jitter, "in training x is multiplied by 1 +- this"));
+    return keys;
+  }
+
+  private static LinearRouter of(RouterSetup s, SelectionBias.Form form) {
+    return new LinearRouter(
+        GatingOptions.read(s.options()),
+        s.config().width(),
+        s.config().experts(),
+        s.config().topK(),
+        s.options().flag("bias"),
+        s.options().number("jitter"),
+        s.config().init().gate(s.config().width()),
+        form,
+        s.store(),
+        s.layer());
   }
 
   private static Options options(MoeConfig config) {
@@ -137,7 +250,12 @@ public final class LinearRouter implements Router {
 
   /** The bias [E] that only the selection sees, if the gating has one. */
   public Optional<Parameter> selectionBias() {
-    return Optional.ofNullable(selectionBias);
+    return Optional.ofNullable(selectionBias).map(SelectionBias::values);
+  }
+
+  @Override
+  public List<Controller> controllers() {
+    return controllers;
   }
 
   @Override
@@ -148,7 +266,7 @@ public final class LinearRouter implements Router {
     Tensor scores = all ? gating.score().of(prepared) : prepared;
     Tensor selection = scores.detach();
     if (selectionBias != null) {
-      selection = selection.add(selectionBias.tensor().to(scores.dtype()));
+      selection = selectionBias.applied(selection);
     }
     selection = gating.groups().apply(selection);
     Tensor choices = Selection.top(selection, k);

@@ -1,6 +1,7 @@
 package org.moe4j;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -99,6 +100,20 @@ public record MoeConfig(
     return b;
   }
 
+  /**
+   * This configuration with the router's option {@code key}, if the router has it and it is not set:
+   * what the model around knows, a router need not be told by hand.
+   */
+  public MoeConfig knowing(String key, long value) {
+    boolean known = routerEntry().options().stream().anyMatch(o -> o.key().equals(key));
+    if (!known || routerOptions.containsKey(key)) {
+      return this;
+    }
+    Map<String, Object> options = new HashMap<>(routerOptions);
+    options.put(key, value);
+    return toBuilder().router(router, options).build();
+  }
+
   /** All weights of the layer. */
   public long parameters() {
     MoeConfig in = inside();
@@ -116,7 +131,10 @@ public record MoeConfig(
     return routerEntry().commonParameters().applyAsLong(inside());
   }
 
-  /** The weights a token is computed with: the gate, its experts, the shared expert. */
+  /**
+   * The weights a token is computed with: the gate, its experts, the shared expert. Of a token in
+   * several rows it is assumed that they go to different experts.
+   */
   public long activeParameters() {
     MoeConfig in = inside();
     RouterEntry entry = routerEntry();
@@ -124,7 +142,7 @@ public record MoeConfig(
         entry
             .bank()
             .map(bank -> bank.activeParameters().applyAsLong(in))
-            .orElseGet(() -> perToken(entry, in) * in.form.parameters(in.width, in.expertWidth));
+            .orElseGet(() -> visited(entry, in) * in.form.parameters(in.width, in.expertWidth));
     return surroundParameters() + entry.parameters().applyAsLong(in) + sharedParameters() + experts;
   }
 
@@ -141,9 +159,19 @@ public record MoeConfig(
             .bank()
             .map(bank -> bank.flops().applyAsLong(in))
             .orElseGet(() -> in.perUnit() * perToken(entry, in) * in.expertWidth);
-    long rows = entry.surrounding().map(s -> s.rows().applyAsLong(this)).orElse(1L);
     long shared = perUnit() * sharedWidth + (sharedGate ? 2L * width : 0);
-    return 2 * surroundParameters() + rows * (entry.flops().applyAsLong(in) + experts) + shared;
+    return 2 * surroundParameters() + rows() * (entry.flops().applyAsLong(in) + experts) + shared;
+  }
+
+  /** Rows inside per token. */
+  private long rows() {
+    return routerEntry().surrounding().map(s -> s.rows().applyAsLong(this)).orElse(1L);
+  }
+
+  /** Different experts that a token's rows can meet. */
+  private long visited(RouterEntry entry, MoeConfig in) {
+    long rows = rows();
+    return rows == 1 ? perToken(entry, in) : Math.min(in.experts, rows * perToken(entry, in));
   }
 
   private static long perToken(RouterEntry entry, MoeConfig config) {
@@ -170,6 +198,13 @@ public record MoeConfig(
   /** The registry's entry of the router. */
   public RouterEntry routerEntry() {
     return RouterRegistry.named(router);
+  }
+
+  /** Which other tokens the layer looks at: the router, and one that works inside it. */
+  public Causality causality() {
+    Causality outer = routerEntry().causality();
+    Causality inner = inside().routerEntry().causality();
+    return inner.compareTo(outer) > 0 ? inner : outer;
   }
 
   /** The gating, of routers that are configured by one. */

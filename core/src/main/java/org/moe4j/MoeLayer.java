@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.MoeException;
@@ -16,7 +17,8 @@ import org.moe4j.tensor.Tensor;
  * is the feed-forward part of a block alone; norm and residual are the block's.
  *
  * <p>Parameters, in the store given: {@code gate.*} of the router, {@code experts.w_in}, {@code
- * experts.w_out} (biases {@code experts.b_in}, {@code experts.b_out}), {@code shared.*}.
+ * experts.w_out} (biases {@code experts.b_in}, {@code experts.b_out}), {@code shared.*}; as state
+ * {@code balance.*}, coefficients that adapt.
  */
 public final class MoeLayer {
   private final MoeConfig config;
@@ -27,6 +29,7 @@ public final class MoeLayer {
   private final @Nullable Surround surround;
   private final @Nullable SharedExpert shared;
   private final Dispatcher<?> dispatcher;
+  private final Map<BalanceTerm, AdaptiveCoefficient> adaptive;
 
   /** A layer with its own parameters in {@code store}. */
   public MoeLayer(MoeConfig config, ParameterStore store) {
@@ -43,8 +46,8 @@ public final class MoeLayer {
     this.config = config;
     this.layer = layer;
     RouterEntry entry = config.routerEntry();
-    this.causality = entry.causality();
     entry.validate(config);
+    this.causality = config.causality();
     Options options = entry.check(config);
     MoeConfig inside = config.inside();
     RouterSetup within = new RouterSetup(inside, options, store, layer);
@@ -75,6 +78,21 @@ public final class MoeLayer {
                 store.under("shared"),
                 layer);
     this.dispatcher = config.dispatch().dispatcher();
+    this.adaptive = adaptive(config, store, layer);
+  }
+
+  private static Map<BalanceTerm, AdaptiveCoefficient> adaptive(
+      MoeConfig config, ParameterStore store, int layer) {
+    Map<BalanceTerm, AdaptiveCoefficient> made = new LinkedHashMap<>();
+    for (BalanceTerm term : config.balance()) {
+      if (term.loss() instanceof AdaptiveBalance rule && term.coefficient() > 0) {
+        made.computeIfAbsent(
+            term,
+            t ->
+                new AdaptiveCoefficient(rule, t.coefficient(), config.capacity(), store, layer));
+      }
+    }
+    return made;
   }
 
   private static ExpertBank feedForward(MoeConfig config, ParameterStore store, int layer) {
@@ -98,6 +116,7 @@ public final class MoeLayer {
     this.surround = other.surround;
     this.shared = other.shared;
     this.dispatcher = other.dispatcher;
+    this.adaptive = other.adaptive;
   }
 
   /** The same layer and parameters with its router wrapped: recorded, replayed, balanced. */
@@ -127,7 +146,7 @@ public final class MoeLayer {
 
   /** The controllers of this layer's state, to be told of every optimiser step. */
   public List<Controller> controllers() {
-    return router.controllers();
+    return Stream.concat(router.controllers().stream(), adaptive.values().stream()).toList();
   }
 
   /** The shared expert, if there is one. */
@@ -163,7 +182,7 @@ public final class MoeLayer {
     }
     Tensor y = mixed(rows, routing, inside);
     if (surround != null) {
-      y = surround.after(y, here);
+      y = surround.after(y, rows, here);
     }
     if (shared != null) {
       y = y.add(shared.forward(tokens));
@@ -222,7 +241,9 @@ public final class MoeLayer {
     }
     for (BalanceTerm term : config.balance()) {
       if (term.coefficient() > 0) {
-        Tensor weighted = term.loss().loss(routing, context).mul(term.coefficient());
+        AdaptiveCoefficient own = adaptive.get(term);
+        double coefficient = own == null ? term.coefficient() : own.value();
+        Tensor weighted = term.loss().loss(routing, context).mul(coefficient);
         losses.merge(term.loss().name(), weighted, Tensor::add);
       }
     }

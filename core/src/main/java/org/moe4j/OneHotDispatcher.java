@@ -35,7 +35,8 @@ public final class OneHotDispatcher implements Dispatcher<OneHotDispatcher.Masks
       case TokenChoice r -> {
         Tensor w = r.weights();
         Tensor hot = oneHot(r.experts(), r.expertCount(), w.dtype());
-        Tensor mask = hot.sum(1, false);
+        // A token that chose an expert twice (S08's SWIPE) is in its buffer once.
+        Tensor mask = hot.sum(1, false).clamp(0, 1);
         Tensor weights = hot.mul(w.unsqueeze(-1)).sum(1, false);
         yield masked(x, mask, weights, r.gating());
       }
@@ -94,7 +95,7 @@ public final class OneHotDispatcher implements Dispatcher<OneHotDispatcher.Masks
     }
     long experts = outputs.size(0);
     long groups = mix.size(0);
-    long perExpert = outputs.size(1) / groups;
+    long perExpert = mix.size(2) / experts;
     Tensor byGroup =
         wide.view(experts, groups, perExpert, wide.size(2))
             .transpose(0, 1)

@@ -1,6 +1,9 @@
 package org.moe4j;
 
+import java.util.Arrays;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
+import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.Scope;
 import org.moe4j.tensor.Tensor;
 
@@ -12,6 +15,7 @@ public final class Parameter {
   private final String name;
   private final Role role;
   private final Tensor tensor;
+  private int[] slices = {};
   private @Nullable Tensor rowMemory;
 
   Parameter(String name, Role role, Tensor tensor) {
@@ -70,6 +74,34 @@ public final class Parameter {
   public void freeze() {
     tensor.requiresGrad(false);
     tensor.clearGrad();
+  }
+
+  /**
+   * Trains some experts alone: of the stacked weights only these slices of dimension 0 are updated,
+   * the others keep every bit (S14's added experts).
+   *
+   * @throws MoeException if these are not the stacked weights of so many experts
+   */
+  public void trainOnly(int... experts) {
+    if (!(role instanceof Role.RoutedExperts stacked)) {
+      throw new MoeException(name + " is not divided into experts; freeze it or train it whole");
+    }
+    for (int e : experts) {
+      if (e < 0 || e >= stacked.experts()) {
+        throw new MoeException(
+            name + " has no expert " + e + "; it has 0 to " + (stacked.experts() - 1));
+      }
+    }
+    tensor.requiresGrad(experts.length > 0);
+    tensor.clearGrad();
+    slices = Arrays.stream(experts).distinct().sorted().toArray();
+  }
+
+  /** The parts that are trained of {@code whole}, which is shaped like this parameter: views. */
+  public List<Tensor> trained(Tensor whole) {
+    return slices.length == 0
+        ? List.of(whole)
+        : Arrays.stream(slices).mapToObj(j -> whole.select(0, j)).toList();
   }
 
   /** True if gradients are not computed for it. */

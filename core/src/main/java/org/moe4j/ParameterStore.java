@@ -109,6 +109,17 @@ public final class ParameterStore implements AutoCloseable {
     return made;
   }
 
+  /**
+   * The state {@code name} of the whole model, whatever part this store is seen from: kept from the
+   * first call on, then shared by all layers that ask for it.
+   */
+  public Parameter sharedState(String name, int layer, Tensor initial) {
+    Parameter made = parameters.get(name);
+    return made != null
+        ? made
+        : new ParameterStore(parameters, "", random, device, dtype).state(name, layer, initial);
+  }
+
   /** All parameters and state of the whole store, in order. */
   public Collection<Parameter> all() {
     return Collections.unmodifiableCollection(parameters.values());

@@ -143,6 +143,15 @@ public final class RoutingStats {
     return sum == 0 ? 1 : Arrays.stream(asked).max().orElse(0) * asked.length / sum;
   }
 
+  /**
+   * S56's MaxVio: how far the largest load before drops is above the mean, relative to it. 0 at
+   * even use, up to E / k - 1. Of one step it is MaxVio_batch; of statistics added up over a whole
+   * validation set, MaxVio_global.
+   */
+  public double maxViolation() {
+    return imbalance() - 1;
+  }
+
   /** Entropy in nats of the mean probabilities: ln E if experts are used evenly. */
   public double entropyOfMean() {
     double h = 0;

@@ -13,6 +13,11 @@ public interface Surround {
   /** The context of the rows inside. */
   TokenContext inside(TokenContext context);
 
-  /** The tokens' outputs [T,d] from the rows' outputs. */
-  Tensor after(Tensor y, TokenContext context);
+  /**
+   * The tokens' outputs [T,d].
+   *
+   * @param y the rows' outputs
+   * @param rows the rows as {@link #before} gave them
+   */
+  Tensor after(Tensor y, Tensor rows, TokenContext context);
 }

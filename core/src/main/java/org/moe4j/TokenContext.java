@@ -18,6 +18,7 @@ public final class TokenContext {
   private final long length;
   private int layer;
   private @Nullable Tensor ids;
+  private @Nullable Tensor left;
   private @Nullable Tensor sequenceIndex;
   private @Nullable Tensor domains;
   private @Nullable Tensor padding;
@@ -61,6 +62,7 @@ public final class TokenContext {
     TokenContext c = new TokenContext(phase, sequences, length);
     c.layer = layer;
     c.ids = ids;
+    c.left = left;
     c.sequenceIndex = sequenceIndex;
     c.domains = domains;
     c.padding = padding;
@@ -76,10 +78,41 @@ public final class TokenContext {
     return c;
   }
 
+  /** The context where each token has become {@code parts} rows that follow each other (S41). */
+  public TokenContext split(int parts) {
+    TokenContext c = new TokenContext(phase, sequences, length * parts);
+    c.layer = layer;
+    c.ids = repeated(ids, parts);
+    c.sequenceIndex = repeated(sequenceIndex, parts);
+    c.domains = repeated(domains, parts);
+    c.padding = repeated(padding, parts);
+    c.random = random;
+    c.carried = carried;
+    return c;
+  }
+
+  private static @Nullable Tensor repeated(@Nullable Tensor perToken, int parts) {
+    return perToken == null ? null : perToken.repeatInterleave(parts, 0);
+  }
+
   /** With the vocabulary ids of the tokens: T elements, I64. */
   public TokenContext withIds(Tensor ids) {
     TokenContext c = copy();
     c.ids = perToken("ids", ids);
+    return c;
+  }
+
+  /**
+   * With the ids of the tokens before these, for a pass that goes on with sequences: [B,P] I64, P of
+   * each sequence, the nearest last.
+   */
+  public TokenContext withLeft(Tensor ids) {
+    if (ids.dim() != 2 || ids.size(0) != sequences) {
+      throw new MoeException(
+          "the ids before these tokens are " + ids + ", but there are " + sequences + " sequences");
+    }
+    TokenContext c = copy();
+    c.left = ids;
     return c;
   }
 
@@ -155,6 +188,11 @@ public final class TokenContext {
   /** Vocabulary ids, [T] I64. */
   public Optional<Tensor> ids() {
     return Optional.ofNullable(ids);
+  }
+
+  /** Ids of the tokens before these, [B,P] I64; absent if the sequences begin here. */
+  public Optional<Tensor> left() {
+    return Optional.ofNullable(left);
   }
 
   /** The text each token belongs to, [T] I64. */

@@ -3,6 +3,7 @@ package org.moe4j;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.stream.Collectors;
 import org.moe4j.tensor.MoeException;
 
@@ -39,13 +40,21 @@ public final class Validity {
     List<String> warnings = new ArrayList<>();
     RouterEntry router = config.routerEntry();
     router.validate(config);
-    form(config, router);
+    // What a surrounding hands to another router must suit that one.
+    RouterEntry within = config.inside().routerEntry();
+    form(config, within, use, warnings);
     causality(router, use, force, warnings);
+    if (!within.name().equals(router.name())) {
+      causality(within, use, force, warnings);
+    }
     if (!config.capacity().unlimited()) {
       drops(config, use, force, warnings);
     }
-    losses(config, router);
-    if (config.init() == InitScheme.SHAZEER && !config.router().equals("noisy-top-k")) {
+    losses(config, router, within);
+    BiasController.doubts(config).ifPresent(warnings::add);
+    ungrouped(config).ifPresent(warnings::add);
+    boolean noise = router.evidence().contains(Evidence.Kind.MEMBERSHIP);
+    if (config.init() == InitScheme.SHAZEER && !noise) {
       warnings.add(
           "init \"shazeer\" starts the gate at zero, and router \""
               + config.router()
@@ -55,7 +64,16 @@ public final class Validity {
   }
 
   /** What a plan's form excludes. */
-  private static void form(MoeConfig config, RouterEntry router) {
+  private static void form(
+      MoeConfig config, RouterEntry router, Use use, List<String> warnings) {
+    if (router.form() == RoutingForm.DENSE && use != Use.DECODING) {
+      warnings.add(
+          "router \""
+              + router.name()
+              + "\" saves nothing in training: all "
+              + config.experts()
+              + " experts compute every token");
+    }
     if (router.form() != RoutingForm.TOKEN_CHOICE && !config.capacity().unlimited()) {
       String why =
           switch (router.form()) {
@@ -101,9 +119,11 @@ public final class Validity {
       return;
     }
     DropOrder order = config.capacity().order();
-    if (order == DropOrder.PRIORITY) {
+    if (order.byScore()) {
       String line =
-          "drop order \"priority\" lets later tokens and other sequences decide: not for "
+          "drop order \""
+              + order.name().toLowerCase(Locale.ROOT).replace('_', '-')
+              + "\" lets later tokens and other sequences decide: not for "
               + use.label;
       if (use == Use.DECODING || !force) {
         throw new MoeException(line + "; use drop order \"token\" or no capacity");
@@ -124,7 +144,36 @@ public final class Validity {
     }
   }
 
-  private static void losses(MoeConfig config, RouterEntry router) {
+  /** A loss over the router's groups, which stand for devices, where there are none. */
+  private static Optional<String> ungrouped(MoeConfig config) {
+    if (config.gating().stream().anyMatch(g -> g.groups().groups() > 1)) {
+      return Optional.empty();
+    }
+    return config.balance().stream()
+        .filter(t -> t.coefficient() > 0 && byGroup(t.loss()))
+        .map(
+            t ->
+                "balance loss \""
+                    + t.loss().name()
+                    + "\" has no gradient with router \""
+                    + config.router()
+                    + "\" without groups of experts, which stand for devices; set its option"
+                    + " groups or remove the loss")
+        .findFirst();
+  }
+
+  private static boolean byGroup(Balance loss) {
+    return switch (loss) {
+      case AdaptiveBalance a -> byGroup(a.loss());
+      case DeviceBalance d -> d.devices() == 0;
+      case CommunicationBalance c -> true;
+      default -> false;
+    };
+  }
+
+  /** What the losses need must come from the router that works inside. */
+  private static void losses(MoeConfig config, RouterEntry outer, RouterEntry router) {
+    String around = outer.name().equals(router.name()) ? "" : outer.name() + "\" around \"";
     for (BalanceTerm term : config.balance()) {
       Balance loss = term.loss();
       if (term.coefficient() > 0 && !router.suits(loss)) {
@@ -136,6 +185,7 @@ public final class Validity {
             "balance loss \""
                 + loss.name()
                 + "\" and router \""
+                + around
                 + router.name()
                 + "\" exclude each other: "
                 + why

@@ -52,6 +52,8 @@ class BalanceTest extends InScope {
         new DeviceBalance(2, Grouping.SEQUENCE),
         new ImportanceBalance(),
         new LoadBalance(),
+        new FastMoeNoisyBalance(),
+        new FastMoeSwitchBalance(),
         new RouterZLoss());
   }
 
@@ -87,6 +89,30 @@ class BalanceTest extends InScope {
           }
         }
         yield Loops.variation(load);
+      }
+      case FastMoeNoisyBalance n ->
+          (expected(new ImportanceBalance(), logits, real)
+                  + expected(new LoadBalance(), logits, real))
+              * E
+              / (E - 1);
+      case FastMoeSwitchBalance s -> {
+        double[] count = new double[E];
+        double[] mass = new double[E];
+        for (int t = 0; t < T; t++) {
+          double[] p = Loops.softmax(logits[t]);
+          for (int e : Loops.top(p, K)) {
+            count[e] += real[t] ? 1 : 0;
+          }
+          for (int e = 0; e < E; e++) {
+            mass[e] += real[t] ? p[e] : 0;
+          }
+        }
+        double all = Arrays.stream(count).sum();
+        double sum = 0;
+        for (int e = 0; e < E; e++) {
+          sum += count[e] / all * mass[e] / all;
+        }
+        yield E * sum;
       }
       default -> throw new IllegalArgumentException(loss.name());
     };

@@ -48,7 +48,7 @@ class CapacityTest extends InScope {
           switch (order) {
             case TOKEN -> byToken.thenComparing(byRank);
             case CHOICE -> byRank.thenComparing(byToken);
-            case PRIORITY ->
+            case PRIORITY, PRIORITY_SUM ->
                 byRank
                     .thenComparing(Comparator.comparingDouble(Wish::priority).reversed())
                     .thenComparing(byToken);
@@ -100,8 +100,7 @@ class CapacityTest extends InScope {
       int experts = List.of(2, 4, 8).get(JAVA.nextInt(3));
       int k = 1 + JAVA.nextInt(2);
       int slots = 1 + JAVA.nextInt(size);
-      DropOrder order =
-          List.of(DropOrder.TOKEN, DropOrder.CHOICE, DropOrder.PRIORITY).get(round % 3);
+      DropOrder order = List.of(DropOrder.values()).get(round % 4);
       boolean burn = JAVA.nextBoolean();
       TokenChoice r = random(groups * size, experts, k, true);
       CapacityRule rule = new CapacityRule.Fixed(slots);
@@ -109,7 +108,11 @@ class CapacityTest extends InScope {
       TokenChoice dropped = capacity.apply(r, TokenContext.eval(groups, size));
       double[] priority =
           Arrays.stream(rows(r.selected()))
-              .mapToDouble(row -> Arrays.stream(row).max().orElseThrow())
+              .mapToDouble(
+                  row ->
+                      order == DropOrder.PRIORITY_SUM
+                          ? Arrays.stream(row).sum()
+                          : Arrays.stream(row).max().orElseThrow())
               .toArray();
       boolean[][] expected =
           reference(
@@ -231,6 +234,12 @@ class CapacityTest extends InScope {
     assertThat(eval(fairseq, 1024, 512, 2)).isEqualTo(48);
     assertThat(train(fairseq, 1025, 512, 2)).isEqualTo(6); // 2 ceil(T/E), not ceil(2T/E) = 5
     assertThat(train(Capacity.megablocks(1), 10, 4, 2)).isEqualTo(5);
+    Capacity fastMoe = Capacity.fastMoeGshard(1.2, 2.4);
+    assertThat(train(fastMoe, 9, 4, 2)).isEqualTo(5); // 2 ceil(10.8) div 4
+    assertThat(eval(fastMoe, 9, 4, 2)).isEqualTo(11);
+    assertThat(train(fastMoe, 16, 64, 2)).isEqualTo(1); // the code's own number is 0
+    assertThat(train(Capacity.fastMoeSwitch(1.2, 2.4), 9, 4, 1)).isEqualTo(3);
+    assertThat(eval(Capacity.fastMoeSwitch(1.2, 2.4), 9, 4, 1)).isEqualTo(6);
     assertThat(train(Capacity.NONE, 10, 4, 2)).isEqualTo(10);
   }
 

@@ -19,10 +19,15 @@ class GShardRouterTest extends InScope {
   /** A gate whose logits are its inputs. */
   private static GShardRouter gate(
       int experts, GShardRouter.Policy policy, double threshold, Renormalise renormalise) {
+    return gate(experts, 2, GShardRouter.Further.of(policy, threshold), renormalise);
+  }
+
+  private static GShardRouter gate(
+      int experts, int k, GShardRouter.Further further, Renormalise renormalise) {
     ParameterStore store = wide(1);
     GShardRouter router =
         new GShardRouter(
-            experts, experts, policy, policy, threshold, renormalise, Init.zeros(), store, 0);
+            experts, experts, k, further, further, renormalise, false, Init.zeros(), store, 0);
     double[][] eye = new double[experts][experts];
     for (int e = 0; e < experts; e++) {
       eye[e][e] = 1;

@@ -7,7 +7,9 @@ import java.util.Arrays;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.moe4j.tensor.DType;
+import org.moe4j.tensor.Device;
 import org.moe4j.tensor.RandomSource;
+import org.moe4j.tensor.Scope;
 import org.moe4j.tensor.Tensor;
 
 /** What S01 says the noisy gate and its losses must do. */
@@ -18,7 +20,7 @@ class NoisyTopKRouterTest extends InScope {
   private final ParameterStore store = wide(1);
 
   private NoisyTopKRouter router(int k) {
-    NoisyTopKRouter router = new NoisyTopKRouter(D, E, k, 0, store, 0);
+    NoisyTopKRouter router = new NoisyTopKRouter(D, E, k, 0, Init.zeros(), store, 0);
     RandomSource r = new RandomSource(4);
     for (Parameter p : store.all()) {
       p.tensor().detach().copyInPlace(r.normal(0, 0.7, DType.F64, E, D));
@@ -145,7 +147,7 @@ class NoisyTopKRouterTest extends InScope {
   void aZeroGateSpreadsTokensByNoiseAlone() {
     int tokens = 100_000;
     int k = 2;
-    NoisyTopKRouter router = new NoisyTopKRouter(D, E, k, 0, wide(1), 0);
+    NoisyTopKRouter router = new NoisyTopKRouter(D, E, k, 0, Init.zeros(), wide(1), 0);
     TokenContext context = train(tokens, 5);
     TokenChoice r = router.route(normal(tokens, D), context);
     double share = (double) k / E;
@@ -172,5 +174,74 @@ class NoisyTopKRouterTest extends InScope {
     Tensor x = normal(30, D);
     assertThat(router.route(x, train(30, 4)).weights().toDoubles())
         .containsExactly(router.route(x, train(30, 4)).weights().toDoubles());
+  }
+
+  @Test
+  void theLayerIsTheSumOverAllExperts() {
+    for (String name : new String[] {"noisy-top-k", "hierarchical"}) {
+      for (int k : new int[] {1, 2, E}) {
+        MoeLayer layer =
+            new MoeLayer(
+                MoeConfig.builder(D, 4, E, k).router(name).form(ExpertForm.RELU).build(), store);
+        RandomSource r = new RandomSource(4);
+        for (Parameter p : store.all()) {
+          p.tensor().detach().copyInPlace(r.normal(0, 0.7, DType.F64, p.tensor().shape()));
+        }
+        Tensor x = normal(30, D);
+        MoeOutput out = layer.forward(x, train(30, 9));
+        TokenChoice plan = (TokenChoice) out.routing();
+        double[][] y = rows(out.output());
+        double[][] in = rows(x);
+        double[][] weights = rows(plan.weights());
+        int[][] chosen = indices(plan.experts());
+        for (int t = 0; t < 30; t++) {
+          double[] expected = new double[D];
+          for (int j = 0; j < k; j++) {
+            int e = chosen[t][j];
+            double[] one =
+                Loops.expert(
+                    ExpertForm.RELU,
+                    rows(store.named("experts.w_in").tensor().select(0, e)),
+                    rows(store.named("experts.w_out").tensor().select(0, e)),
+                    new double[0],
+                    new double[0],
+                    in[t]);
+            for (int i = 0; i < D; i++) {
+              expected[i] += weights[t][j] * one[i];
+            }
+          }
+          assertThat(y[t]).containsExactly(expected, within(1e-12));
+        }
+        store.close();
+      }
+    }
+  }
+
+  /** The paper's ablation in small: a skewed gate with 32 experts, moved by the losses alone. */
+  @Test
+  void bothLossesTogetherSpreadASkewedGate() {
+    int experts = 32;
+    NoisyTopKRouter router = new NoisyTopKRouter(D, experts, 2, 0, Init.normal(0.5), store, 0);
+    Tensor skew = Tensor.full(2.0, DType.F64, Device.CPU, 1, D);
+    assertThat(imbalance(router, skew)).isGreaterThan(5);
+    for (int step = 0; step < 250; step++) {
+      try (Scope pass = Scope.open()) {
+        TokenContext context = train(256, step);
+        TokenChoice r = router.route(normal(256, D).add(skew), context);
+        Tensor loss = new ImportanceBalance().loss(r, context);
+        loss.add(new LoadBalance().loss(r, context)).backward();
+        for (Parameter p : store.all()) {
+          Tensor g = p.tensor().grad().orElseThrow();
+          p.tensor().detach().addInPlace(g, -0.05 * (1 - step / 250.0) / Math.max(1e-9, g.abs().max().item()));
+          p.tensor().clearGrad();
+        }
+      }
+    }
+    assertThat(imbalance(router, skew)).isLessThan(1.5);
+  }
+
+  private double imbalance(NoisyTopKRouter router, Tensor skew) {
+    TokenContext context = train(4096, 99);
+    return RoutingStats.of(router.route(normal(4096, D).add(skew), context), context).imbalance();
   }
 }

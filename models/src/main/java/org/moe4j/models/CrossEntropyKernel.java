@@ -30,21 +30,26 @@ final class CrossEntropyKernel {
   private final double scale;
   private final double[] losses;
 
-  private CrossEntropyKernel(Tensor hidden, Tensor weight, long[] targets) {
+  private CrossEntropyKernel(Tensor hidden, Tensor weight, long[] targets, double[] losses) {
     this.hidden = hidden;
     this.weight = weight;
     this.own = weight.detach().to(hidden.dtype());
     this.targets = targets;
     long counted = LongStream.of(targets).filter(t -> t != LmLoss.IGNORED).count();
     this.scale = 1.0 / (double) counted;
-    this.losses = new double[targets.length];
+    this.losses = losses;
   }
 
   /** Mean loss of {@code hidden [T,d]} against {@code targets [T]}; W [V,d], a leaf. */
   static Tensor apply(Tensor hidden, Tensor weight, Tensor targets) {
+    return apply(hidden, weight, targets, new double[Math.toIntExact(targets.numel())]);
+  }
+
+  /** As above; {@code losses [T]} receives the loss of each row, 0 where it is ignored. */
+  static Tensor apply(Tensor hidden, Tensor weight, Tensor targets, double[] losses) {
     long[] wanted = targets.toLongs();
     return OwnGradient.apply(
-        in -> new CrossEntropyKernel(in[0].contiguous(), weight, wanted).forward(),
+        in -> new CrossEntropyKernel(in[0].contiguous(), weight, wanted, losses).forward(),
         weight.requiresGrad(),
         hidden);
   }

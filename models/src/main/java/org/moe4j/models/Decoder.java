@@ -5,6 +5,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.moe4j.CorpusCounts;
 import org.moe4j.Init;
 import org.moe4j.MoeOutput;
 import org.moe4j.Parameter;
@@ -117,25 +118,87 @@ public final class Decoder implements AutoCloseable {
   public DecoderLoss loss(Tensor ids, Tensor targets, TokenContext context) {
     DecoderOutput out = forward(ids, context);
     Tensor flat = out.hidden().view(context.tokens(), config.hidden());
-    Tensor ce = LmLoss.crossEntropy(flat, head.tensor(), targets.reshape(context.tokens()));
-    return new DecoderLoss(ce.add(out.balance()), ce, out);
+    Tensor wanted = targets.reshape(context.tokens());
+    if (!context.carried().awaitsReward()) {
+      Tensor ce = LmLoss.crossEntropy(flat, head.tensor(), wanted);
+      return new DecoderLoss(ce.add(out.balance()), ce, out);
+    }
+    LmLoss.Scored scored = LmLoss.scored(flat, head.tensor(), wanted);
+    Tensor learned = context.carried().rewarded(scored.reward());
+    return new DecoderLoss(
+        scored.mean().add(out.balance()).add(learned), scored.mean(), out);
   }
 
   /**
    * The next step of generation: {@code ids [B,S]} follow the tokens in {@code cache}, which then
-   * holds them too.
+   * holds them too. Nothing else is known of the texts.
    *
    * @return logits [B,V] in F32 after the last token
    */
   public Tensor decode(Tensor ids, KvCache cache) {
     check(ids, cache.length());
-    TokenContext context = TokenContext.decode(ids.size(0), ids.size(1)).withIds(ids);
+    Tensor unknown = Tensor.full(-1, DType.I64, ids.device(), ids.shape());
+    return decode(
+        ids, cache, TokenContext.decode(ids.size(0), ids.size(1)).withDomains(unknown));
+  }
+
+  /**
+   * The same with what is known of the new tokens.
+   *
+   * @param context of the same B and S, in decoding; ids and the ids before them are added to it
+   */
+  public Tensor decode(Tensor ids, KvCache cache, TokenContext context) {
+    Tensor x = read(ids, cache, context);
+    return logits(norm.apply(x.select(1, x.size(1) - 1)));
+  }
+
+  /** All of {@code ids [B,S]} behind the cache's tokens, to [B,S,d] before the last norm. */
+  Tensor read(Tensor ids, KvCache cache, TokenContext context) {
+    check(ids, cache.length());
+    TokenContext known = context.withIds(ids).withLeft(cache.ids());
     Tensor x = embed(ids);
     for (DecoderBlock block : blocks) {
-      x = block.apply(x, context, cache).output();
+      x = block.apply(x, known, cache).output();
     }
-    cache.advance(ids.size(1));
-    return logits(norm.apply(x.select(1, x.size(1) - 1)));
+    cache.advance(ids);
+    return x;
+  }
+
+  /**
+   * Begins to read {@code batch} sequences, up to {@code capacity} tokens of each: with a cache, and
+   * for a model of domain experts (S14) as the mixture over domains.
+   */
+  public Reading reading(int batch, int capacity) {
+    if (DomainMixture.serves(this)) {
+      return new DomainMixture(this).reading(batch, capacity);
+    }
+    KvCache cache = newCache(batch, capacity);
+    return new Reading() {
+      @Override
+      public Tensor next(Tensor ids) {
+        return decode(ids, cache);
+      }
+
+      @Override
+      public void close() {
+        cache.close();
+      }
+    };
+  }
+
+  /** Whether the model can generate: no router of it looks at later tokens. */
+  public boolean decodes() {
+    return config.feedForward().stream()
+        .flatMap(f -> f.sparse().stream())
+        .allMatch(moe -> moe.routerEntry().causality().decodes());
+  }
+
+  /**
+   * Shows the training text's counts to all routers, once, before the first step of a new model:
+   * some fix their tables by them (S13).
+   */
+  public void prepare(CorpusCounts corpus) {
+    blocks.stream().flatMap(b -> b.moe().stream()).forEach(m -> m.router().prepare(corpus));
   }
 
   /** An empty cache for {@link #decode}, in this model's precision. */

@@ -31,7 +31,8 @@ public record DecoderConfig(
 
   /** Checks the numbers. */
   public DecoderConfig {
-    feedForward = List.copyOf(feedForward);
+    // Routers of token ids are told the vocabulary here.
+    feedForward = feedForward.stream().map(f -> f.knowing(vocab)).toList();
     atLeastOne("vocab", vocab);
     atLeastOne("hidden", hidden);
     atLeastOne("max_positions", maxPositions);

@@ -38,6 +38,11 @@ public sealed interface FeedForwardConfig {
     return this instanceof Moe m ? Optional.of(m.moe()) : Optional.empty();
   }
 
+  /** With the size of the model's vocabulary, if the layer's router asks for it. */
+  default FeedForwardConfig knowing(int vocab) {
+    return this instanceof Moe(MoeConfig moe) ? new Moe(moe.knowing("vocab", vocab)) : this;
+  }
+
   /** The same network in every one of {@code layers} layers. */
   static List<FeedForwardConfig> every(int layers, FeedForwardConfig each) {
     return Collections.nCopies(layers, each);

@@ -9,7 +9,7 @@ import org.moe4j.tensor.NoGrad;
 import org.moe4j.tensor.Scope;
 import org.moe4j.tensor.Tensor;
 
-/** Continues a sequence of token ids, one token at a time, with a {@link KvCache}. */
+/** Continues a sequence of token ids, one token at a time, with a {@link Reading}. */
 public final class Generator {
   private final Decoder model;
   private final Sampling sampling;
@@ -43,10 +43,10 @@ public final class Generator {
     int[] made = new int[limit];
     int count = 0;
     try (NoGrad off = NoGrad.open();
-        KvCache cache = model.newCache(1, prompt.length + Math.max(limit - 1, 0))) {
+        Reading reading = model.reading(1, prompt.length + Math.max(limit - 1, 0))) {
       int[] next = prompt;
       while (count < limit) {
-        int token = sampler.choose(step(next, cache));
+        int token = sampler.choose(step(next, reading));
         if (stopIds.contains(token)) {
           break;
         }
@@ -60,11 +60,11 @@ public final class Generator {
     return Arrays.copyOf(made, count);
   }
 
-  private float[] step(int[] ids, KvCache cache) {
+  private float[] step(int[] ids, Reading reading) {
     try (Scope scope = Scope.open()) {
       long[] wide = IntStream.of(ids).asLongStream().toArray();
       Tensor input = Tensor.of(wide, 1, wide.length).to(model.parameters().device());
-      return model.decode(input, cache).toFloats();
+      return reading.next(input).toFloats();
     }
   }
 

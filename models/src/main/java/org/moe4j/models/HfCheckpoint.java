@@ -72,7 +72,7 @@ public final class HfCheckpoint {
    * @throws MoeException if the folder cannot be written
    */
   public static HfLayout.Choice save(Path folder, Decoder model, SaveOptions options) {
-    HfLayout.Choice choice = HfLayout.choose(model.config());
+    HfLayout.Choice choice = HfLayout.choose(model);
     HfLayout layout = choice.layout();
     AtomicFile.write(folder.resolve(ConfigFile.NAME), config(model.config(), layout, options));
     List<SafetensorsWriter.Item> items = new ArrayList<>();

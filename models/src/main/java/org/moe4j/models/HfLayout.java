@@ -6,11 +6,17 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.function.Function;
+import java.util.stream.Collectors;
+import org.moe4j.AdaptiveBalance;
 import org.moe4j.CapacityRule;
 import org.moe4j.ExpertForm;
 import org.moe4j.Gating;
+import org.moe4j.LinearRouter;
 import org.moe4j.MoeConfig;
 import org.moe4j.Phase;
+import org.moe4j.Role;
 
 /**
  * The families of Hugging Face checkpoints that a decoder can be saved as. The first one whose
@@ -52,9 +58,18 @@ public enum HfLayout {
 
   /** Chooses the layout of a configuration. */
   public static Choice choose(DecoderConfig config) {
+    return choose(layout -> layout.obstacles(config));
+  }
+
+  /** Chooses the layout of a model, of which nothing may be lost: state neither. */
+  public static Choice choose(Decoder model) {
+    return choose(layout -> layout.obstacles(model));
+  }
+
+  private static Choice choose(Function<HfLayout, List<String>> obstaclesOf) {
     Map<HfLayout, List<String>> obstacles = new EnumMap<>(HfLayout.class);
     for (HfLayout layout : values()) {
-      List<String> why = layout.obstacles(config);
+      List<String> why = obstaclesOf.apply(layout);
       if (why.isEmpty()) {
         return new Choice(layout, obstacles);
       }
@@ -70,6 +85,35 @@ public enum HfLayout {
       case MIXTRAL -> mixtral(config);
       case MOE4J -> List.of();
     };
+  }
+
+  /**
+   * Why this family cannot hold {@code model}: its configuration, a router that is more than the
+   * gating it shares with the family, and whatever the family has no name for.
+   */
+  private List<String> obstacles(Decoder model) {
+    List<String> why = obstacles(model.config());
+    if (!why.isEmpty() || this == MOE4J) {
+      return why;
+    }
+    List<String> routers =
+        model.blocks().stream()
+            .flatMap(block -> block.moe().stream())
+            .filter(moe -> !(moe.router() instanceof LinearRouter))
+            .map(moe -> "router " + moe.config().router())
+            .distinct()
+            .toList();
+    if (!routers.isEmpty()) {
+      return routers;
+    }
+    Set<String> stored =
+        HfCheckpoint.names(model, this, LlamaNames.Form.PER_EXPERT).list().stream()
+            .map(part -> part.parameter().name())
+            .collect(Collectors.toSet());
+    return model.parameters().all().stream()
+        .filter(p -> !stored.contains(p.name()))
+        .map(p -> (p.role() instanceof Role.State ? "the state " : "the parameter ") + p.name())
+        .toList();
   }
 
   private static List<String> olmoe(DecoderConfig c) {
@@ -114,6 +158,9 @@ public enum HfLayout {
     if (moe.stream().anyMatch(m -> m.sharedWidth() > 0)) {
       why.add("a shared expert");
     }
+    if (moe.stream().anyMatch(HfLayout::adapts)) {
+      why.add("balance coefficients that adapt");
+    }
     if (moe.stream().anyMatch(HfLayout::drops)) {
       why.add("a capacity at evaluation");
     }
@@ -124,6 +171,12 @@ public enum HfLayout {
   /** What these families say once for all layers. */
   private static List<Object> shape(MoeConfig m) {
     return List.of(m.experts(), m.topK(), m.expertWidth(), m.gating());
+  }
+
+  /** With state beside the router's. */
+  private static boolean adapts(MoeConfig m) {
+    return m.balance().stream()
+        .anyMatch(t -> t.loss() instanceof AdaptiveBalance && t.coefficient() > 0);
   }
 
   private static boolean drops(MoeConfig m) {

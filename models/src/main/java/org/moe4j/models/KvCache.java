@@ -11,13 +11,14 @@ import org.moe4j.tensor.Tensor;
 
 /**
  * Keys and values of the tokens seen so far, for every layer: [B, K, capacity, D] each, allocated
- * once. It lives until {@link #close}.
+ * once, and the tokens' ids, which routers may look at. It lives until {@link #close}.
  */
 public final class KvCache implements AutoCloseable {
   /** The keys and values of all tokens up to the newest: [B,K,N,D]. */
   record View(Tensor keys, Tensor values) {}
 
   private final List<View> layers = new ArrayList<>();
+  private final Tensor ids;
   private final int capacity;
   private int length;
 
@@ -33,6 +34,7 @@ public final class KvCache implements AutoCloseable {
     this.capacity = capacity;
     AttentionConfig a = config.attention();
     try (Scope scope = Scope.open()) {
+      this.ids = Tensor.zeros(DType.I64, device, batch, capacity).keep();
       for (int i = 0; i < config.layers(); i++) {
         layers.add(
             new View(
@@ -76,14 +78,23 @@ public final class KvCache implements AutoCloseable {
         whole.keys().narrow(2, 0, length + added), whole.values().narrow(2, 0, length + added));
   }
 
-  /** Counts {@code added} tokens that every layer has got. */
-  void advance(long added) {
-    length += (int) added;
+  /** Counts the tokens {@code added} [B,S] I64, which every layer has got. */
+  void advance(Tensor added) {
+    try (NoGrad off = NoGrad.open()) {
+      ids.narrow(1, length, added.size(1)).copyInPlace(added);
+    }
+    length += (int) added.size(1);
+  }
+
+  /** The ids of all tokens held, [B,N] I64: a view. */
+  Tensor ids() {
+    return ids.narrow(1, 0, length);
   }
 
   /** Frees the memory. */
   @Override
   public void close() {
+    ids.close();
     layers.forEach(
         v -> {
           v.keys().close();

@@ -1,5 +1,6 @@
 package org.moe4j.models;
 
+import org.moe4j.Reward;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.Ops;
@@ -24,6 +25,28 @@ public final class LmLoss {
     return hidden.device() == Device.CPU && weight.isLeaf()
         ? CrossEntropyKernel.apply(hidden, weight, targets)
         : Ops.crossEntropy(logits(hidden, weight), targets);
+  }
+
+  /**
+   * A loss token by token.
+   *
+   * @param mean as {@link #crossEntropy} has it
+   * @param reward the log-likelihoods, of no gradient; counted where the target is not ignored
+   */
+  record Scored(Tensor mean, Reward reward) {}
+
+  /** The same loss, and how well each target was predicted. */
+  static Scored scored(Tensor hidden, Tensor weight, Tensor targets) {
+    Tensor counted = targets.eq((double) IGNORED).not();
+    if (hidden.device() == Device.CPU && weight.isLeaf()) {
+      double[] each = new double[Math.toIntExact(targets.numel())];
+      Tensor mean = CrossEntropyKernel.apply(hidden, weight, targets, each);
+      return new Scored(mean, new Reward(Tensor.of(each, each.length).neg(), counted));
+    }
+    Tensor logits = logits(hidden, weight);
+    Tensor known = targets.maskedFill(counted.not(), 0).unsqueeze(1);
+    Tensor each = logits.detach().logSoftmax(-1).gather(1, known).squeeze(1);
+    return new Scored(Ops.crossEntropy(logits, targets), new Reward(each, counted));
   }
 
   /** {@code hidden [..., d]} to logits {@code [..., V]} in F32 (F64 stays). */

@@ -4,21 +4,30 @@ import com.fasterxml.jackson.annotation.JsonSubTypes;
 import com.fasterxml.jackson.annotation.JsonTypeInfo;
 import java.util.ArrayList;
 import java.util.List;
+import org.moe4j.AdaptiveBalance;
 import org.moe4j.Balance;
 import org.moe4j.BalanceTerm;
 import org.moe4j.BatchEntropy;
 import org.moe4j.Capacity;
 import org.moe4j.CapacityRule;
+import org.moe4j.CommunicationBalance;
 import org.moe4j.DeviceBalance;
 import org.moe4j.Dispatch;
 import org.moe4j.ExpertForm;
+import org.moe4j.FastMoeNoisyBalance;
+import org.moe4j.FastMoeSwitchBalance;
 import org.moe4j.FractionBalance;
+import org.moe4j.GlobalEntropyBalance;
 import org.moe4j.ImportanceBalance;
 import org.moe4j.InitScheme;
 import org.moe4j.LoadBalance;
+import org.moe4j.LocalEntropyBalance;
+import org.moe4j.MeanGateSquareBalance;
 import org.moe4j.MeanImportance;
 import org.moe4j.MoeConfig;
+import org.moe4j.MutualInformation;
 import org.moe4j.RouterZLoss;
+import org.moe4j.VMoeBalance;
 import org.moe4j.SparsityL1;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.json.JsonMapper;
@@ -39,6 +48,7 @@ final class Moe4jConfigs {
     @JsonSubTypes.Type(value = CapacityRule.Unlimited.class, name = "unlimited"),
     @JsonSubTypes.Type(value = CapacityRule.Fixed.class, name = "fixed"),
     @JsonSubTypes.Type(value = CapacityRule.Fraction.class, name = "fraction"),
+    @JsonSubTypes.Type(value = CapacityRule.WholeTokens.class, name = "whole-tokens"),
     @JsonSubTypes.Type(value = CapacityRule.Factor.class, name = "factor")
   })
   private interface Rules {}
@@ -47,9 +57,18 @@ final class Moe4jConfigs {
   @JsonTypeInfo(use = JsonTypeInfo.Id.NAME, property = "kind")
   @JsonSubTypes({
     @JsonSubTypes.Type(value = FractionBalance.class, name = "fraction"),
+    @JsonSubTypes.Type(value = AdaptiveBalance.class, name = "adaptive"),
+    @JsonSubTypes.Type(value = CommunicationBalance.class, name = "communication"),
     @JsonSubTypes.Type(value = DeviceBalance.class, name = "device"),
+    @JsonSubTypes.Type(value = GlobalEntropyBalance.class, name = "global-entropy"),
     @JsonSubTypes.Type(value = ImportanceBalance.class, name = "importance"),
     @JsonSubTypes.Type(value = LoadBalance.class, name = "load"),
+    @JsonSubTypes.Type(value = FastMoeNoisyBalance.class, name = "fastmoe-noisy"),
+    @JsonSubTypes.Type(value = FastMoeSwitchBalance.class, name = "fastmoe-switch"),
+    @JsonSubTypes.Type(value = MutualInformation.class, name = "mutual-information"),
+    @JsonSubTypes.Type(value = LocalEntropyBalance.class, name = "local-entropy"),
+    @JsonSubTypes.Type(value = MeanGateSquareBalance.class, name = "mean-gate-square"),
+    @JsonSubTypes.Type(value = VMoeBalance.class, name = "vmoe"),
     @JsonSubTypes.Type(value = BatchEntropy.class, name = "batch-entropy"),
     @JsonSubTypes.Type(value = SparsityL1.class, name = "sparsity-l1"),
     @JsonSubTypes.Type(value = MeanImportance.class, name = "mean-importance"),

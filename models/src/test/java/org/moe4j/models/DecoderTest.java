@@ -41,6 +41,8 @@ class DecoderTest {
         Tiny.mixtral(),
         Tiny.own(),
         Tiny.noisy(),
+        Tiny.recurrent(),
+        Tiny.controlled(),
         Tiny.dense(),
         Tiny.mixtral().withNorm(NormKind.LAYER, 1e-5));
   }
@@ -106,16 +108,23 @@ class DecoderTest {
       ParameterStore store = model.parameters();
       ParameterCount count = config.parameters();
       assertThat(count.total()).isEqualTo(store.count(p -> true));
-      long active = store.all().stream().mapToLong(p -> active(config, p)).sum();
+      long active =
+          store.all().stream()
+              .filter(p -> !(p.role() instanceof Role.State))
+              .mapToLong(p -> active(config, p))
+              .sum();
       assertThat(count.active()).isEqualTo(active);
     }
   }
 
   private static long active(DecoderConfig config, Parameter p) {
     long n = p.tensor().numel();
-    return p.role() instanceof Role.RoutedExperts r
-        ? n / r.experts() * config.feedForward().get(r.layer()).sparse().orElseThrow().topK()
-        : n;
+    return switch (p.role()) {
+      case Role.RoutedExperts r ->
+          n / r.experts() * config.feedForward().get(r.layer()).sparse().orElseThrow().topK();
+      case Role.State s -> 0;
+      default -> n;
+    };
   }
 
   /** The slope along a random direction of every parameter, in F64, against its gradient. */

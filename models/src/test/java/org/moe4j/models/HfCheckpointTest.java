@@ -1,6 +1,7 @@
 package org.moe4j.models;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import java.io.IOException;
@@ -24,9 +25,11 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.moe4j.Parameter;
+import org.moe4j.Role;
 import org.moe4j.TokenContext;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
+import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.NoGrad;
 import org.moe4j.tensor.Safetensors;
 import org.moe4j.tensor.SafetensorsWriter;
@@ -57,6 +60,50 @@ class HfCheckpointTest {
       TokenContext context = TokenContext.eval(ids.size(0), ids.size(1));
       return model.logits(model.forward(ids, context).hidden()).toDoubles();
     }
+  }
+
+  /** A bias of 0.001 beside 1 and a coefficient must not be rounded with the weights. */
+  @Test
+  void stateKeepsItsOwnTypeInABf16Checkpoint() {
+    Map<String, double[]> state = new HashMap<>();
+    try (Decoder model = Tiny.model(Tiny.controlled(), 1)) {
+      for (Parameter p : model.parameters().all()) {
+        if (p.role() instanceof Role.State) {
+          state.put(p.name(), p.tensor().toDoubles());
+        }
+      }
+      HfCheckpoint.save(dir, model, HfCheckpoint.SaveOptions.DEFAULT.withDtype(DType.BF16));
+    }
+    assertThat(state)
+        .containsOnlyKeys(
+            "layers.0.moe.gate.e_score_correction_bias",
+            "layers.0.moe.balance.adaptive-mean-gate-square",
+            "layers.1.moe.gate.e_score_correction_bias",
+            "layers.1.moe.balance.adaptive-mean-gate-square");
+    try (Decoder model = HfCheckpoint.load(dir).model()) {
+      state.forEach(
+          (name, values) ->
+              assertThat(model.parameters().named(name).tensor().toDoubles())
+                  .as(name)
+                  .isEqualTo(values));
+    }
+  }
+
+  @Test
+  void aCheckpointWithoutItsStateIsRefused() {
+    try (Decoder model = Tiny.model(Tiny.controlled(), 1)) {
+      HfCheckpoint.save(dir, model, HfCheckpoint.SaveOptions.DEFAULT);
+      List<SafetensorsWriter.Item> items =
+          HfCheckpoint.names(model, HfLayout.MOE4J, LlamaNames.Form.PER_EXPERT).list().stream()
+              .filter(p -> !p.name().equals("layers.1.moe.gate.e_score_correction_bias"))
+              .map(p -> SafetensorsWriter.Item.of(p.name(), p.tensor()))
+              .toList();
+      SafetensorsWriter.writeFolder(dir, items, Map.of(), 1 << 30);
+    }
+    assertThatThrownBy(() -> HfCheckpoint.load(dir))
+        .isInstanceOf(MoeException.class)
+        .hasMessageContaining(
+            "1 tensor missing: layers.1.moe.gate.e_score_correction_bias");
   }
 
   /** hf/: saved by transformers. ours/: saved by us. The logits are transformers' of both. */
@@ -138,7 +185,7 @@ class HfCheckpointTest {
         Set<Long> starts = new HashSet<>();
         for (WeightMap.Part part : HfCheckpoint.names(model, layout, form).list()) {
           Tensor t = part.tensor();
-          elements += t.numel();
+          elements += part.parameter().role() instanceof Role.State ? 0 : t.numel();
           assertThat(starts.add(t.segment().address())).as(part.name()).isTrue();
         }
         assertThat(elements).isEqualTo(model.parameters().count(p -> true));

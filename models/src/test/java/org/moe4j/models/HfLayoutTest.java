@@ -5,12 +5,15 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
+import org.moe4j.AdaptiveBalance;
 import org.moe4j.Capacity;
 import org.moe4j.Dispatch;
 import org.moe4j.ExpertForm;
 import org.moe4j.Gating;
 import org.moe4j.Grouping;
 import org.moe4j.MoeConfig;
+import org.moe4j.ParameterStore;
+import org.moe4j.tensor.Tensor;
 
 class HfLayoutTest {
   private static DecoderConfig with(MoeConfig moe) {
@@ -64,6 +67,49 @@ class HfLayoutTest {
   void routersThatAreNotLinearAreOurs() {
     assertThat(whyNotMixtral(mixtral().router("noisy-top-k")))
         .containsExactly("router noisy-top-k");
+  }
+
+  @Test
+  void aModelWhoseStateWouldBeLostIsOurs() {
+    MoeConfig adaptive = mixtral().balance(AdaptiveBalance.skywork(), 0.01).build();
+    assertThat(whyNotMixtral(adaptive.toBuilder()))
+        .containsExactly("balance coefficients that adapt");
+    assertThat(whyNotMixtral(mixtral().router("loss-free"))).containsExactly("its gating");
+    assertThat(whyNotMixtral(mixtral().router("rmoe"))).containsExactly("router rmoe");
+    assertThat(whyNotMixtral(mixtral().router("yuan-attention")))
+        .containsExactly("router yuan-attention");
+    assertThat(whyNotMixtral(mixtral().router("skywork"))).containsExactly("its gating");
+  }
+
+  /** Without groups DeepSeek-V2's gating is Mixtral's, but its router drops in training. */
+  @Test
+  void aRouterThatIsMoreThanItsGatingIsOurs() {
+    MoeConfig moe =
+        mixtral()
+            .router(
+                "deepseek-v2",
+                Map.of("groups", 1, "kept-groups", 1, "renormalise", "before-drop"))
+            .build();
+    assertThat(moe.gating()).contains(Gating.MIXTRAL);
+    try (Decoder model = Tiny.model(with(moe), 1)) {
+      HfLayout.Choice choice = HfLayout.choose(model);
+      assertThat(choice.layout()).isEqualTo(HfLayout.MOE4J);
+      assertThat(choice.obstacles().get(HfLayout.MIXTRAL)).containsExactly("router deepseek-v2");
+    }
+  }
+
+  /** A family that the configuration fits is still not taken if something has no name in it. */
+  @Test
+  void whatHasNoNameInTheFamilyIsToldByName() {
+    ParameterStore store = new ParameterStore(1);
+    try (Decoder model = new Decoder(Tiny.mixtral(), store)) {
+      assertThat(HfLayout.choose(model).layout()).isEqualTo(HfLayout.MIXTRAL);
+      store.state("layers.0.moe.own", 0, Tensor.ones(3));
+      HfLayout.Choice choice = HfLayout.choose(model);
+      assertThat(choice.layout()).isEqualTo(HfLayout.MOE4J);
+      assertThat(choice.obstacles().get(HfLayout.MIXTRAL))
+          .containsExactly("the state layers.0.moe.own");
+    }
   }
 
   @Test

@@ -1,16 +1,23 @@
 package org.moe4j.models;
 
 import java.util.List;
+import java.util.Map;
+import org.moe4j.AdaptiveBalance;
 import org.moe4j.Capacity;
+import org.moe4j.CommunicationBalance;
 import org.moe4j.ExpertForm;
 import org.moe4j.FractionBalance;
 import org.moe4j.Gating;
+import org.moe4j.GlobalEntropyBalance;
+import org.moe4j.Grouping;
 import org.moe4j.ImportanceBalance;
 import org.moe4j.InitScheme;
 import org.moe4j.LoadBalance;
+import org.moe4j.LocalEntropyBalance;
 import org.moe4j.MoeConfig;
 import org.moe4j.ParameterStore;
 import org.moe4j.RouterZLoss;
+import org.moe4j.VMoeBalance;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.RandomSource;
@@ -66,11 +73,40 @@ final class Tiny {
             .capacity(Capacity.mesh(1.25, 4))
             .balance(new ImportanceBalance(), 0.1)
             .balance(new LoadBalance(), 0.1)
+            .balance(new VMoeBalance(VMoeBalance.Signal.BOTH, Grouping.SEQUENCE), 0.1)
             .init(InitScheme.T5)
             .build();
     return decoder(
         AttentionConfig.of(32, 4),
         FeedForwardConfig.everyOther(2, FeedForwardConfig.swiglu(40), moe));
+  }
+
+  /** Routers that are recurrent over depth, with a dense layer between them. */
+  static DecoderConfig recurrent() {
+    MoeConfig moe =
+        MoeConfig.builder(32, 16, 4, 2)
+            .router("rmoe", Map.of("state-width", 6L))
+            .balance(FractionBalance.mixtral(Grouping.BATCH), 0.1)
+            .init(InitScheme.T5)
+            .build();
+    FeedForwardConfig sparse = new FeedForwardConfig.Moe(moe);
+    return decoder(
+        AttentionConfig.of(32, 4), List.of(sparse, FeedForwardConfig.swiglu(40), sparse));
+  }
+
+  /** State of two kinds: a controlled selection bias, and balance coefficients that adapt. */
+  static DecoderConfig controlled() {
+    MoeConfig moe =
+        MoeConfig.builder(32, 16, 4, 2)
+            .router("loss-free", Map.of("bias-update", "relative"))
+            .balance(AdaptiveBalance.skywork(), 0.01)
+            .balance(LocalEntropyBalance.standard(), 0)
+            .balance(GlobalEntropyBalance.standard(), 0)
+            .balance(new CommunicationBalance(), 0)
+            .init(InitScheme.T5)
+            .build();
+    AttentionConfig a = AttentionConfig.of(32, 4);
+    return decoder(a, FeedForwardConfig.every(2, new FeedForwardConfig.Moe(moe)));
   }
 
   static DecoderConfig dense() {

@@ -2,6 +2,7 @@ package org.moe4j.train;
 
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -20,7 +21,8 @@ import org.moe4j.tensor.Workers;
  * AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019, algorithm 2),
  * through libtorch's fused kernel: one call for all parameters that decay, one for those that do
  * not ({@link Parameter#decays}). State is made when a parameter is first updated, so frozen
- * parameters have none.
+ * parameters have none. Of a parameter that is trained in part ({@link Parameter#trainOnly}) the rest
+ * keeps every bit.
  *
  * <p>A gradient {@link Tensor#ofRows of rows} moves these rows alone, and decays them alone: the
  * others' values and running means stay as they are, as if the step had not been. Bias correction
@@ -103,12 +105,13 @@ public final class AdamW implements AutoCloseable {
           rows(p.tensor().detach(), gradient, state, decays, learningRate, divisor);
           continue;
         }
-        values.add(p.tensor());
         // The kernel walks through memory and does not look at strides.
-        gradients.add(gradient.contiguous());
-        means.add(state.mean);
-        squares.add(state.square);
-        steps.add(state.step);
+        List<Tensor> parts = p.trained(gradient.contiguous());
+        values.addAll(p.trained(p.tensor()));
+        gradients.addAll(parts);
+        means.addAll(p.trained(state.mean));
+        squares.addAll(p.trained(state.square));
+        steps.addAll(Collections.nCopies(parts.size(), state.step));
       }
     }
     if (values.isEmpty()) {

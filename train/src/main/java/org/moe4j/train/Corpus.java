@@ -7,6 +7,7 @@ import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
+import org.moe4j.CorpusCounts;
 import org.moe4j.train.config.DataSection;
 import org.moe4j.train.config.TrainingConfig;
 import org.moe4j.train.data.BpeTokenizer;
@@ -75,6 +76,11 @@ public record Corpus(
     List<Path> paths = data.source().stream().map(Path::of).toList();
     boolean byParagraph = paths.stream().noneMatch(Files::isDirectory);
     return TextSource.files(paths, new FileOptions(fields, byParagraph));
+  }
+
+  /** How often ids and domains occur in the training text. */
+  CorpusCounts counts() {
+    return dataset.train().counts(tokenizer.vocabSize(), dataset.domains().size());
   }
 
   /**

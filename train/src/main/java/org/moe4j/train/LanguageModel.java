@@ -9,6 +9,7 @@ import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.moe4j.TokenContext;
 import org.moe4j.models.Decoder;
+import org.moe4j.models.DomainMixture;
 import org.moe4j.models.Generator;
 import org.moe4j.models.HfCheckpoint;
 import org.moe4j.models.HfLayout;
@@ -164,9 +165,17 @@ public record LanguageModel(Decoder model, BpeTokenizer tokenizer, Set<Integer> 
         Scope scope = Scope.open()) {
       long[] wide = Arrays.stream(ids).asLongStream().toArray();
       Tensor input = Tensor.of(wide, 1, wide.length).to(model.parameters().device());
-      Tensor hidden = model.forward(input, TokenContext.eval(1, wide.length)).hidden();
-      return (int) model.logits(hidden.select(1, wide.length - 1)).argmax(-1, false).item();
+      Tensor logits =
+          DomainMixture.serves(model) ? new DomainMixture(model).logits(input) : logits(input);
+      return (int) logits.select(1, wide.length - 1).argmax(-1, false).item();
     }
+  }
+
+  /** Of a text of which nothing but its ids is known. */
+  private Tensor logits(Tensor ids) {
+    Tensor unknown = Tensor.full(-1, DType.I64, ids.device(), ids.shape());
+    TokenContext context = TokenContext.eval(ids.size(0), ids.size(1)).withDomains(unknown);
+    return model.logits(model.forward(ids, context).hidden());
   }
 
   /** Collects tokens as text. */

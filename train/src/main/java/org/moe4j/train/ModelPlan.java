@@ -15,6 +15,7 @@ import org.moe4j.CapacityRule;
 import org.moe4j.Dispatch;
 import org.moe4j.DropOrder;
 import org.moe4j.ExpertForm;
+import org.moe4j.FractionBalance;
 import org.moe4j.Grouping;
 import org.moe4j.MoeConfig;
 import org.moe4j.OptionKey;
@@ -34,6 +35,9 @@ public final class ModelPlan {
   /** Models can go on beyond the length they were trained on, up to at least this. */
   private static final int SHORTEST_REACH = 1024;
 
+  /** The factor of a named capacity policy that none was given for (S05's, S06's and S18's code). */
+  private static final double USUAL_FACTOR = 1.25;
+
   private static final int USUAL_TOP_K = 2;
 
   /** The option of routers whose start depends on the depth of the model. */
@@ -48,7 +52,17 @@ public final class ModelPlan {
    * @throws MoeException if it is impossible
    */
   public static DecoderConfig of(TrainingConfig config, int vocab) {
+    return of(config, vocab, 0);
+  }
+
+  /**
+   * The decoder of {@code config} for a text of {@code domains} labelled domains: routers that are
+   * steered by them learn how many there are.
+   */
+  static DecoderConfig of(TrainingConfig config, int vocab, int domains) {
     ModelSection m = config.model();
+    MoeConfig moe = moe(config);
+    MoeConfig told = domains > moe.experts() ? moe.knowing("domains", domains) : moe;
     AttentionConfig attention =
         AttentionConfig.of(m.hidden(), m.heads())
             .withKvHeads(m.kvHeads())
@@ -57,7 +71,7 @@ public final class ModelPlan {
     FeedForwardConfig dense = new FeedForwardConfig.Dense(form(config.moe().activation()), m.ffn());
     List<FeedForwardConfig> layers = new ArrayList<>();
     for (int i = 0; i < m.layers(); i++) {
-      layers.add(m.placement().hasExperts(i) ? new FeedForwardConfig.Moe(moe(config)) : dense);
+      layers.add(m.placement().hasExperts(i) ? new FeedForwardConfig.Moe(told) : dense);
     }
     return DecoderConfig.of(vocab, m.hidden(), attention, layers)
         .withNorm(m.norm() == ModelSection.Norm.RMSNORM ? NormKind.RMS : NormKind.LAYER, 1e-5)
@@ -116,16 +130,22 @@ public final class ModelPlan {
 
   /** In training alone: at evaluation a token's result must not depend on its neighbours. */
   private static Capacity capacity(MoeSection s) {
-    return s.capacityFactor()
-        .map(
-            factor ->
-                new Capacity(
-                    new CapacityRule.Factor(factor, true, CapacityRule.Rounding.CEIL),
-                    CapacityRule.UNLIMITED,
-                    Grouping.BATCH,
-                    DropOrder.valueOf(s.dropOrder().name()),
-                    false))
-        .orElse(Capacity.NONE);
+    if (s.capacityFactor().isEmpty() && s.capacityPolicy().isEmpty()) {
+      return Capacity.NONE;
+    }
+    double factor = s.capacityFactor().orElse(USUAL_FACTOR);
+    Capacity c =
+        s.capacityPolicy()
+            .map(name -> Capacity.named(name, factor, 1))
+            .orElseGet(
+                () ->
+                    Capacity.of(
+                        new CapacityRule.Factor(factor, true, CapacityRule.Rounding.CEIL),
+                        Grouping.BATCH,
+                        DropOrder.valueOf(s.dropOrder().name())));
+    Grouping group = s.groupSize().map(Grouping::tokens).orElse(c.group());
+    return new Capacity(
+        c.train(), CapacityRule.UNLIMITED, group, c.order(), c.rejectedTakeSlots());
   }
 
   /** The losses that are named; else those of the router's own system. */
@@ -134,15 +154,23 @@ public final class ModelPlan {
     if (s.losses().isEmpty()) {
       RouterRegistry.named(s.router())
           .losses()
-          .forEach(n -> add(terms, BalanceRegistry.named(n), s.balanceLoss()));
+          .forEach(n -> add(terms, loss(n, s), s.balanceLoss()));
     } else {
-      s.losses().forEach((n, w) -> add(terms, BalanceRegistry.named(n), weight(n, w)));
+      s.losses().forEach((n, w) -> add(terms, loss(n, s), weight(n, w)));
     }
     Balance z = new RouterZLoss();
     if (!s.losses().containsKey(z.name()) && RouterRegistry.named(s.router()).suits(z)) {
       add(terms, z, s.zLoss());
     }
     return terms;
+  }
+
+  /** The loss of this name, averaged over the section's groups if it has any. */
+  private static Balance loss(String name, MoeSection s) {
+    Balance loss = BalanceRegistry.named(name);
+    return loss instanceof FractionBalance f && f.group().equals(Grouping.BATCH)
+        ? s.groupSize().<Balance>map(size -> f.over(Grouping.tokens(size))).orElse(f)
+        : loss;
   }
 
   private static double weight(String loss, String text) {

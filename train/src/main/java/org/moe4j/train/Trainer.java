@@ -146,7 +146,8 @@ public final class Trainer implements AutoCloseable {
     Tensor targets = Tensor.of(batch.targets(), b, s).to(model.parameters().device());
     long[] domains = Arrays.stream(batch.domains()).asLongStream().toArray();
     Tensor domain = Tensor.of(domains, b, s).to(model.parameters().device());
-    return model.loss(ids, targets, context.withDomains(domain));
+    Tensor texts = Tensor.of(batch.texts(), b, s).to(model.parameters().device());
+    return model.loss(ids, targets, context.withDomains(domain).withSequenceIndex(texts));
   }
 
   private void count(boolean finite) {

@@ -205,10 +205,13 @@ public final class TrainingRun {
     listener.stage("making the model");
     try (Decoder model =
             new Decoder(
-                ModelPlan.of(config, corpus.tokenizer().vocabSize()),
+                ModelPlan.of(
+                    config, corpus.tokenizer().vocabSize(), corpus.dataset().domains().size()),
                 new ParameterStore(random, device, dtype));
         Trainer trainer = new Trainer(model, train, sampler, new RandomSource(random.nextSeed()))) {
-      checkpoint.ifPresent(c -> c.restore(trainer));
+      // What routers learn of the text is state, so a checkpoint has it.
+      checkpoint.ifPresentOrElse(
+          c -> c.restore(trainer), () -> model.prepare(corpus.counts()));
       before = checkpoint.map(Checkpoint::progress).orElse(Progress.NONE);
       if (!folder.holdsRun()) {
         corpus.tokenizer().write(folder.tokenizer());
@@ -222,7 +225,7 @@ public final class TrainingRun {
   private Outcome train(Trainer trainer, Corpus corpus, Decoder model) {
     LanguageModel language =
         new LanguageModel(model, corpus.tokenizer(), Set.of(corpus.tokenizer().endOfText()));
-    List<String> prompts = corpus.unseenPrompts(SAMPLES);
+    List<String> prompts = model.decodes() ? corpus.unseenPrompts(SAMPLES) : List.of();
     int steps = config.train().steps();
     Optional<Trainer.Validation> validation = Optional.empty();
     try (MetricsLog log = new MetricsLog(folder, trainer.steps(), clock)) {

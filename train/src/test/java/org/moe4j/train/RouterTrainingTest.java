@@ -44,6 +44,8 @@ class RouterTrainingTest {
   /** Settings of routers that the usual ones (8 experts, top-2) do not suit. */
   private static final Map<String, List<String>> SETTINGS =
       Map.of(
+          // A hidden width of 16 can be halved four times.
+          "mone", List.of("moe.experts=4", "moe.top-k=1"),
           "peer", List.of("moe.experts=64", "moe.top-k=4", "moe.options.heads=2"),
           "pkm", List.of("moe.experts=64", "moe.top-k=4", "moe.options.heads=2"));
 
@@ -166,7 +168,9 @@ class RouterTrainingTest {
   @ParameterizedTest(allowZeroInvocations = true)
   @MethodSource("lookingAround")
   void aRouterThatLooksAroundTrainsOnlyWhereLeaksAreAllowed(String router) {
-    MoeConfig moe = ModelPlan.moe(config(router));
+    int vocab = corpus().tokenizer().vocabSize();
+    MoeConfig moe =
+        ModelPlan.of(config(router), vocab).feedForward().getFirst().sparse().orElseThrow();
     assertThatThrownBy(() -> Validity.check(moe, Validity.Use.CAUSAL_TRAINING, false))
         .isInstanceOf(MoeException.class)
         .hasMessageContaining(router)

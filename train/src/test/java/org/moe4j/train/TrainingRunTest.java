@@ -14,6 +14,8 @@ import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.moe4j.models.Sampling;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
@@ -115,11 +117,16 @@ class TrainingRunTest {
     }
   }
 
-  @Test
-  void stoppedAndResumedIsTheSameAsNeverStopped() throws IOException {
-    String[] noisy = {
-      "moe.router=noisy-top-k", "train.validate-every=4", "train.checkpoint-every=6"
-    };
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "moe.router=noisy-top-k",
+        // State of two kinds: a selection bias and a balance coefficient.
+        "moe.router=loss-free moe.losses.adaptive-mean-gate-square=0.01"
+      })
+  void stoppedAndResumedIsTheSameAsNeverStopped(String router) throws IOException {
+    String[] noisy =
+        with(router.split(" ", -1), "train.validate-every=4", "train.checkpoint-every=6");
     TrainingRun.Outcome whole = start(with(noisy, "run.name=whole"));
     TrainingRun.Outcome half = stopped(10, with(noisy, "run.name=parted"));
     assertThat(half.summary()).isEmpty();
@@ -237,6 +244,13 @@ class TrainingRunTest {
       {"moe.dispatcher=capacity", "moe.capacity-factor=1.0"},
       {"moe.dispatcher=einsum", "moe.shared-experts=1", "moe.renormalise=before-drop"},
       {"moe.router=switch", "moe.top-k=1", "model.placement=every-other"},
+      {
+        "moe.router=st-moe",
+        "moe.dispatcher=capacity",
+        "moe.capacity-policy=mesh",
+        "moe.group-size=32",
+        "moe.options.threshold=0.3"
+      },
       {"moe.router=gshard-top-2", "model.placement=first-dense", "model.norm=layernorm"},
       {"moe.router=sigmoid-top-k", "moe.activation=relu", "model.tie-embeddings=false"},
       {"model.placement=none", "model.qk-norm=false"},

@@ -45,9 +45,24 @@ public record MoeSection(
     @Key(
             doc =
                 "Who finds room first under a capacity factor: token (earlier tokens), choice (all"
-                    + " first choices before any second) or priority (the surest tokens of the"
-                    + " batch, S12; not causal).")
+                    + " first choices before any second), priority (the surest tokens of the"
+                    + " batch, S12; not causal) or priority-sum (as that, by the sum of a"
+                    + " token's scores).")
         DropOrder dropOrder,
+    @Key(
+            doc =
+                "A system whose way of counting an expert's places, and whose drop order, are used"
+                    + " in place of capacity-factor times the even share, rounded up, and of"
+                    + " drop-order (factor 1.25 where none is given): gshard, lingvo, mesh, switch, flaxformer, vmoe, fairseq,"
+                    + " megablocks, fastmoe-gshard or fastmoe-switch.")
+        Optional<String> capacityPolicy,
+    @Key(
+            doc =
+                "Tokens that share an expert's places and over which the losses of fractions times"
+                    + " probabilities are averaged (S05's local groups); it must divide the tokens"
+                    + " of a batch. All of them where it is not set.",
+            min = 1)
+        Optional<Integer> groupSize,
     @Key(doc = "Nonlinearity of an expert; the GLU kinds have a gate beside it.")
         Activation activation,
     @Key(doc = "Weight of the load-balancing losses of the router's own system.", min = 0)
@@ -83,7 +98,8 @@ public record MoeSection(
   public enum DropOrder {
     TOKEN,
     CHOICE,
-    PRIORITY
+    PRIORITY,
+    PRIORITY_SUM
   }
 
   /** The nonlinearity of an expert. */
@@ -105,12 +121,15 @@ public record MoeSection(
         "moe",
         "top-k = " + topK.orElse(1) + " is more than experts = " + experts + "; lower top-k");
     Check.that(
-        capacityFactor.isEmpty() || dispatcher != Dispatcher.DROPLESS,
+        (capacityFactor.isEmpty() && capacityPolicy.isEmpty()) || dispatcher != Dispatcher.DROPLESS,
         "moe",
-        "capacity-factor does not go with dispatcher = \"dropless\", which drops nothing; leave"
+        (capacityFactor.isPresent() ? "capacity-factor" : "capacity-policy")
+            + " does not go with dispatcher = \"dropless\", which drops nothing; leave"
             + " it out or use dispatcher = \"capacity\"");
     Check.that(
-        capacityFactor.isPresent() || dispatcher != Dispatcher.CAPACITY,
+        capacityFactor.isPresent()
+            || capacityPolicy.isPresent()
+            || dispatcher != Dispatcher.CAPACITY,
         "moe",
         "dispatcher = \"capacity\" needs a capacity-factor, for example 1.25");
   }
@@ -127,6 +146,8 @@ public record MoeSection(
         Dispatcher.DROPLESS,
         Optional.empty(),
         DropOrder.TOKEN,
+        Optional.empty(),
+        Optional.empty(),
         Activation.SWIGLU,
         0.01,
         Map.of(),

@@ -13,6 +13,7 @@ public final class Batch {
   private final long[] inputs;
   private final long[] targets;
   private final int[] domains;
+  private final long[] texts;
 
   /** An empty batch to be filled: B {@code sequences} of S = {@code length}. */
   Batch(int sequences, int length) {
@@ -21,6 +22,7 @@ public final class Batch {
     this.inputs = new long[sequences * length];
     this.targets = new long[sequences * length];
     this.domains = new int[sequences * length];
+    this.texts = new long[sequences * length];
   }
 
   /** B, the number of sequences. */
@@ -46,6 +48,14 @@ public final class Batch {
   /** The domain of each input [B * S], or {@link TokenStream#NO_DOMAIN}. */
   public int[] domains() {
     return domains;
+  }
+
+  /**
+   * A number for each input [B * S] that says which text it belongs to; an end-of-text belongs to
+   * the text that begins behind it.
+   */
+  public long[] texts() {
+    return texts;
   }
 
   /** How many targets are not {@link #IGNORED}. */

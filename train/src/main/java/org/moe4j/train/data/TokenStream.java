@@ -2,6 +2,7 @@ package org.moe4j.train.data;
 
 import java.util.Arrays;
 import java.util.function.IntConsumer;
+import org.moe4j.CorpusCounts;
 
 /**
  * The documents of one side of a split as one sequence of tokens: end-of-text, the first document,
@@ -66,7 +67,23 @@ public final class TokenStream {
       batch.inputs()[at + i] = tokens.at(index);
       batch.targets()[at + i] = tokens.at(index + 1);
       batch.domains()[at + i] = end ? NO_DOMAIN : domains[document];
+      batch.texts()[at + i] = document + (end ? 1L : 0L);
     }
+  }
+
+  /** How often each of {@code vocab} ids and of {@code domains} domains occurs. */
+  public CorpusCounts counts(int vocab, int domains) {
+    long[] ids = new long[vocab];
+    for (int i = 0; i < size(); i++) {
+      ids[token(i)]++;
+    }
+    long[] labelled = new long[domains];
+    for (int d = 0; d < documents(); d++) {
+      if (this.domains[d] != NO_DOMAIN) {
+        labelled[this.domains[d]] += starts[d + 1] - 1L - starts[d];
+      }
+    }
+    return new CorpusCounts(ids, labelled);
   }
 
   /** Hands out the UTF-8 bytes (0 to 255) of tokens [from, to), {@link #END} for end-of-text. */

@@ -61,6 +61,7 @@ public final class ValidationSet {
         batch.inputs()[i] = stream.endOfText();
         batch.targets()[i] = Batch.IGNORED;
         batch.domains()[i] = TokenStream.NO_DOMAIN;
+        batch.texts()[i] = stream.documents();
       }
     }
     return batch;

@@ -9,6 +9,7 @@ import java.util.function.IntFunction;
 import org.jspecify.annotations.Nullable;
 import org.moe4j.MoeOutput;
 import org.moe4j.Routing;
+import org.moe4j.TokenChoice;
 import org.moe4j.TokenContext;
 import org.moe4j.models.Decoder;
 import org.moe4j.tensor.Device;
@@ -106,7 +107,9 @@ public final class RoutingAnalysis {
         Scope scope = Scope.open()) {
       Tensor ids = Tensor.of(batch.inputs(), b, s).to(device);
       TokenContext context =
-          TokenContext.eval(b, s).withDomains(Tensor.of(wideDomains, b, s).to(device));
+          TokenContext.eval(b, s)
+              .withDomains(Tensor.of(wideDomains, b, s).to(device))
+              .withSequenceIndex(Tensor.of(batch.texts(), b, s).to(device));
       if (padded) {
         context = context.withPadding(Tensor.of(mask, b, s).gt(0).to(device));
       }
@@ -178,8 +181,12 @@ public final class RoutingAnalysis {
     }
 
     void add(long[] ids, int[] domainIds, boolean[] real, Routing routing) {
+      // A router may see several rows of each token (S41), one behind the other.
+      int parts =
+          routing instanceof TokenChoice r && ids.length > 0 ? (int) (r.tokens() / ids.length) : 1;
       ChoiceReader reader =
-          (token, expert, weight, kept) -> {
+          (row, expert, weight, kept) -> {
+            int token = row / parts;
             if (real[token]) {
               asked += weight;
               served += kept ? weight : 0;

@@ -150,6 +150,7 @@ class TrainingConfigTest {
           [model]~kv-heads = 3  | train.toml: [model] kv-heads = 3 does not divide heads = 4; change one of them
           [moe]~top-k = 17      | train.toml: [moe] top-k = 17 is more than experts = 16; lower top-k
           [moe]~capacity-factor = 1.25 | train.toml: [moe] capacity-factor does not go with dispatcher = "dropless", which drops nothing; leave it out or use dispatcher = "capacity"
+          [moe]~capacity-policy = "mesh" | train.toml: [moe] capacity-policy does not go with dispatcher = "dropless", which drops nothing; leave it out or use dispatcher = "capacity"
           [moe]~dispatcher = "capacity" | train.toml: [moe] dispatcher = "capacity" needs a capacity-factor, for example 1.25
           [moe]~options = [1]   | train.toml: [moe.options] is a section: write its keys below a line [moe.options]
           [train]~warmup = 900  | train.toml: [train] warmup = 900 is longer than steps = 640; shorten it
@@ -238,6 +239,8 @@ class TrainingConfigTest {
             MoeSection.Dispatcher.CAPACITY,
             Optional.of(-1.0),
             m.dropOrder(),
+            m.capacityPolicy(),
+            m.groupSize(),
             m.activation(),
             m.balanceLoss(),
             m.losses(),

@@ -40,6 +40,34 @@ class ValidationSetTest {
   }
 
   @Test
+  void textsAreNumberedFromTheirEndOfTextOn() {
+    ValidationSet set = new ValidationSet(stream, 3, 7, Integer.MAX_VALUE);
+    long text = -1;
+    int at = 0;
+    for (int i = 0; i < set.batches(); i++) {
+      Batch batch = set.batch(i);
+      for (int t = 0; t < batch.texts().length && at < set.targets(); t++, at++) {
+        text += stream.token(at) == stream.endOfText() ? 1 : 0;
+        assertThat(batch.texts()[t]).isEqualTo(text);
+      }
+    }
+    assertThat(text).isEqualTo(49);
+  }
+
+  @Test
+  void countsAreThoseOfTheTokens() {
+    int vocab = Fixtures.tokenizer().vocabSize();
+    long[] tokens = new long[vocab];
+    long labelled = 0;
+    for (int i = 0; i < stream.size(); i++) {
+      tokens[stream.token(i)]++;
+      labelled += stream.domain(i) == 0 ? 1 : 0;
+    }
+    assertThat(stream.counts(vocab, 2).tokens()).isEqualTo(tokens);
+    assertThat(stream.counts(vocab, 2).domains()).containsExactly(labelled, 0);
+  }
+
+  @Test
   void bytesAreThoseOfTheTexts() {
     long expected = 0;
     for (String text : Fixtures.corpus().subList(0, 50)) {

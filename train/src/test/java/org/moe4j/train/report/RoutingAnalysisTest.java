@@ -125,6 +125,20 @@ class RoutingAnalysisTest {
   }
 
   @Test
+  void thePartsOfATokenCountForIt() {
+    RoutingAnalysis analysis = analysis();
+    try (Scope scope = Scope.open()) {
+      analysis.add(
+          new long[] {1, 2, 3},
+          new int[] {0, 1, 1},
+          new boolean[] {true, false, true},
+          Map.of(0, choose(2, 1, 0, 1, -1, -1, 1, 1)));
+    }
+    assertThat(analysis.table().layers().getFirst().counts())
+        .isDeepEqualTo(new double[][] {{1, 1}, {0, 2}});
+  }
+
+  @Test
   void droppedChoicesCountAsTheRoutersWish() {
     RoutingAnalysis analysis = analysis();
     try (Scope scope = Scope.open()) {

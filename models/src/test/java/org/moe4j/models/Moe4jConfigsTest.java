@@ -1,0 +1,78 @@
+package org.moe4j.models;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.moe4j.BalanceRegistry;
+import org.moe4j.BalanceTerm;
+import org.moe4j.Capacity;
+import org.moe4j.Grouping;
+import org.moe4j.MoeConfig;
+
+/** What {@code config.json} of our own layout must not lose. */
+class Moe4jConfigsTest {
+  @TempDir Path dir;
+
+  private void comesBack(MoeConfig.Builder moe) throws Exception {
+    DecoderConfig config =
+        DecoderConfig.of(
+            Tiny.VOCAB,
+            16,
+            AttentionConfig.of(16, 2),
+            FeedForwardConfig.every(1, new FeedForwardConfig.Moe(moe.build())));
+    try (Decoder model = Tiny.model(config, 1)) {
+      HfCheckpoint.save(dir, model, HfCheckpoint.SaveOptions.DEFAULT);
+    }
+    try (Decoder loaded = HfCheckpoint.load(dir).model()) {
+      assertThat(loaded.config()).isEqualTo(config);
+    }
+    Files.delete(dir.resolve("config.json"));
+  }
+
+  private static MoeConfig.Builder moe() {
+    return MoeConfig.builder(16, 8, 4, 2).router("noisy-top-k", Map.of("noise-epsilon", 0.01));
+  }
+
+  @Test
+  void everyBalanceLoss() throws Exception {
+    comesBack(
+        moe()
+            .balance(
+                BalanceRegistry.entries().stream()
+                    .map(e -> new BalanceTerm(e.loss(), 0.5))
+                    .toList()));
+  }
+
+  static Stream<Capacity> capacities() {
+    List<String> named =
+        List.of(
+            "none",
+            "gshard",
+            "lingvo",
+            "mesh",
+            "switch",
+            "flaxformer",
+            "vmoe",
+            "fairseq",
+            "megablocks",
+            "fastmoe-gshard",
+            "fastmoe-switch");
+    return Stream.concat(
+        named.stream().map(n -> Capacity.named(n, 0.9, 0.8)),
+        Stream.of(Capacity.gshardPaper(Grouping.tokens(8)), Capacity.huggingFaceSwitch(5)));
+  }
+
+  @ParameterizedTest
+  @MethodSource("capacities")
+  void everyCapacity(Capacity capacity) throws Exception {
+    comesBack(moe().capacity(capacity));
+  }
+}
