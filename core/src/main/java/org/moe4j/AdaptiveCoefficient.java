@@ -23,9 +23,7 @@ final class AdaptiveCoefficient implements Controller {
     this.capacity = capacity;
     this.value =
         store.state(
-            "balance." + rule.name(),
-            layer,
-            Tensor.full(most, DType.F64, store.device(), 1));
+            "balance." + rule.name(), layer, Tensor.full(most, DType.F64, store.device(), 1));
   }
 
   /** The coefficient now. */

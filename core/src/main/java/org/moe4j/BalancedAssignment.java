@@ -8,8 +8,8 @@ import org.moe4j.tensor.MoeException;
  * gets exactly T / E tokens (S09, section 3.1). The result is an optimum; the auction of the
  * released code is a heuristic and stays below it by up to some percent.
  *
- * <p>Two phases with one price per expert. First an {@link AssignmentAuction auction}: the places of
- * an expert are alike, so it is the one for similar objects (Bertsekas and Castanon, 1989). Then
+ * <p>Two phases with one price per expert. First an {@link AssignmentAuction auction}: the places
+ * of an expert are alike, so it is the one for similar objects (Bertsekas and Castanon, 1989). Then
  * {@link AssignmentPaths shortest paths}: tokens that would not choose their place again at the
  * final prices, and those without one, are placed one by one along the cheapest chain of moves. At
  * the end every token has one of its best places at the prices of the end and every place is taken;
@@ -21,7 +21,8 @@ import org.moe4j.tensor.MoeException;
  * mislead it nor keep it from ending. Scores count in units of a power of two, for fewer than 256
  * experts at most 2^-51 of the largest difference between two scores of a token. Scores whose
  * differences are multiples of the unit (whole numbers; F32 scores within 27 binary orders of
- * magnitude) are solved exactly, others to within T units: the rounding error of adding up T scores.
+ * magnitude) are solved exactly, others to within T units: the rounding error of adding up T
+ * scores.
  */
 public final class BalancedAssignment {
   /** Bits of the largest cost, so that T costs add up in a double without losing its last ones. */
@@ -49,7 +50,11 @@ public final class BalancedAssignment {
   public static Solution solve(double[] scores, int tokens, int experts) {
     if (experts < 1 || tokens < 0 || scores.length != (long) tokens * experts) {
       throw new MoeException(
-          scores.length + " scores are not those of " + tokens + " tokens x " + experts
+          scores.length
+              + " scores are not those of "
+              + tokens
+              + " tokens x "
+              + experts
               + " experts; give one score for each pair");
     }
     if (tokens % experts != 0) {

@@ -7,10 +7,10 @@ import org.moe4j.tensor.Ops;
 import org.moe4j.tensor.Tensor;
 
 /**
- * The experts of BASE layers (S09): each is a stack of n residual blocks {@code u <- u + FFN(LN(u))}
- * with its own layer norms. What they give is the change f(h) = u_n - h; the mixing with h is the
- * router's weight and the block's residual connection. The last matrix and bias of every block start
- * at zero, so that a new layer changes nothing.
+ * The experts of BASE layers (S09): each is a stack of n residual blocks {@code u <- u +
+ * FFN(LN(u))} with its own layer norms. What they give is the change f(h) = u_n - h; the mixing
+ * with h is the router's weight and the block's residual connection. The last matrix and bias of
+ * every block start at zero, so that a new layer changes nothing.
  *
  * <p>Parameters of block i: {@code i.w_in} and so on as in {@link FeedForwardExperts}, {@code
  * i.norm.weight} and {@code i.norm.bias} [E,d]. The paper's blocks are ReLU MLPs with biases; the

@@ -10,10 +10,10 @@ import org.moe4j.tensor.Tensor;
  * The router of BASE layers (S09): in training tokens go where the {@link BalancedAssignment
  * balanced assignment} of all T tokens of the pass puts them, T / E to every expert, so that there
  * is neither a balance loss nor a capacity; in evaluation and decoding every token goes to its best
- * expert. A token h at expert e gets {@code alpha = sigmoid(h w_e)} of the expert's residual network
- * X_e and 1 - alpha of itself, {@code alpha X_e(h) + (1 - alpha) h = h + alpha f_e(h)} with X_e(h) =
- * h + f_e(h); the h in front is the block's residual connection, the layer gives {@code alpha
- * f_e(h)}. The assignment has no gradient: alpha alone trains the expert embeddings w_e.
+ * expert. A token h at expert e gets {@code alpha = sigmoid(h w_e)} of the expert's residual
+ * network X_e and 1 - alpha of itself, {@code alpha X_e(h) + (1 - alpha) h = h + alpha f_e(h)} with
+ * X_e(h) = h + f_e(h); the h in front is the block's residual connection, the layer gives {@code
+ * alpha f_e(h)}. The assignment has no gradient: alpha alone trains the expert embeddings w_e.
  *
  * <p>T must be a multiple of E in training, padding included: padding scores 0 everywhere and so
  * fills the places that the real tokens leave.

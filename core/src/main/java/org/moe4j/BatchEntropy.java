@@ -4,9 +4,9 @@ import org.moe4j.tensor.Tensor;
 
 /**
  * S29's entropy regulariser: the negative entropy of the mean over the batch's real tokens of the
- * softmax of the raw logits, {@code sum p ln p}. It is -ln E if the experts are used evenly and 0 if
- * one expert has everything. The mean is taken before the entropy, so that a token may be sure; and
- * of the softmax, even where the router chooses by sigmoids.
+ * softmax of the raw logits, {@code sum p ln p}. It is -ln E if the experts are used evenly and 0
+ * if one expert has everything. The mean is taken before the entropy, so that a token may be sure;
+ * and of the softmax, even where the router chooses by sigmoids.
  */
 public record BatchEntropy() implements Balance {
   @Override

@@ -15,9 +15,9 @@ import org.moe4j.tensor.Tensor;
  * rounded down, but is at least 1; padding counts nowhere.
  *
  * <p>Evaluation cannot look at a batch: there a token goes to the experts whose learned threshold
- * its gate exceeds. The thresholds follow the training masks M by the loss sum over experts of
- * (1[g > theta] - M) (g - theta), here a mean over tokens, masks being constants; its gradient
- * reaches theta and g. The paper gives it no coefficient.
+ * its gate exceeds. The thresholds follow the training masks M by the loss sum over experts of (1[g
+ * > theta] - M) (g - theta), here a mean over tokens, masks being constants; its gradient reaches
+ * theta and g. The paper gives it no coefficient.
  */
 public final class BatchwiseRouter implements Router {
   private static final Gating GATING = Gating.MIXTRAL.with(Renormalise.afterDrop(1e-30));
@@ -77,8 +77,7 @@ public final class BatchwiseRouter implements Router {
     this.coefficient = coefficient;
     Role role = new Role.Gate(layer);
     this.weight = store.create("gate.weight", role, init, experts, width);
-    this.thresholds =
-        store.create("gate.thresholds", role, Init.constant(1.0 / experts), experts);
+    this.thresholds = store.create("gate.thresholds", role, Init.constant(1.0 / experts), experts);
   }
 
   @Override
@@ -107,8 +106,7 @@ public final class BatchwiseRouter implements Router {
     }
     Tensor weights = GATING.renormalise().divide(gates.mul(mask)).t().gather(1, tokens);
     Tensor loss = thresholdLoss(gates, mask, context).mul(coefficient);
-    Evidence all =
-        coefficient > 0 ? evidence.withLosses(Map.of("thresholds", loss)) : evidence;
+    Evidence all = coefficient > 0 ? evidence.withLosses(Map.of("thresholds", loss)) : evidence;
     return new ExpertChoice(tokens, weights, GATING, all);
   }
 

@@ -11,8 +11,8 @@ import org.moe4j.tensor.Tensor;
 /**
  * Loss-free balancing (S56): after each optimiser step the bias of an expert that was asked for
  * more than the mean goes down, of one that was asked for less up. With the counts c of the step
- * before drops, their mean m and the violation e = m - c, the bias moves by {@code rate *
- * rule(e)}. Steps see only the bias of earlier steps, so nothing leaks from the future.
+ * before drops, their mean m and the violation e = m - c, the bias moves by {@code rate * rule(e)}.
+ * Steps see only the bias of earlier steps, so nothing leaks from the future.
  */
 public final class BiasController implements Controller {
   /** How far a bias moves for its violation. */

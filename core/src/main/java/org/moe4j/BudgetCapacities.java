@@ -10,8 +10,8 @@ import org.moe4j.tensor.MoeException;
  * cost {@code sum_i c_i 2^(i-E)} of the full model. Among the shares of a given cost this finds the
  * maximum of {@code sum_i a_i c_i - beta sum_i c_i ln c_i}.
  *
- * <p>The programme is strictly concave; its solution is {@code c_i = exp(a_i / beta + mu
- * 2^(i-E)) / Z} with one mu, found by bisection.
+ * <p>The programme is strictly concave; its solution is {@code c_i = exp(a_i / beta + mu 2^(i-E)) /
+ * Z} with one mu, found by bisection.
  */
 public final class BudgetCapacities {
   /** The reward a_i of expert i; the paper's formula and text can be read in two ways. */
@@ -53,8 +53,7 @@ public final class BudgetCapacities {
               + " and less than 1");
     }
     double[] base = new double[experts];
-    Arrays.setAll(
-        base, i -> Math.pow(delta, reward == Reward.PRODUCT ? i : -(double) i) / beta);
+    Arrays.setAll(base, i -> Math.pow(delta, reward == Reward.PRODUCT ? i : -(double) i) / beta);
     double low = -1;
     double high = 1;
     while (cost(shares(base, cost, low), cost) > budget) {

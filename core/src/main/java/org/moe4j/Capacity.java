@@ -260,8 +260,7 @@ public record Capacity(
       }
     }
     for (int start = 0; start < tokens; start += size) {
-      Arrays.sort(
-          ranked, start, start + size, (a, b) -> Double.compare(priority[b], priority[a]));
+      Arrays.sort(ranked, start, start + size, (a, b) -> Double.compare(priority[b], priority[a]));
     }
     int[] sequence = new int[tokens];
     for (int i = 0; i < tokens; i++) {

@@ -6,8 +6,8 @@ import org.moe4j.tensor.Tensor;
  * DeepSeek-V2's communication loss (S40): {@code sum_g f''_g P''_g} per sequence, averaged, over
  * the router's D groups of experts, of which a token may choose from M. f'' is D / M times the
  * share of tokens that go to group g at all, however many of its experts they visit; P'' the sum of
- * its experts' mean probabilities. It is 1 at even use if every token visits M groups,
- * and constant without groups.
+ * its experts' mean probabilities. It is 1 at even use if every token visits M groups, and constant
+ * without groups.
  */
 public record CommunicationBalance() implements Balance {
   @Override
@@ -22,8 +22,7 @@ public record CommunicationBalance() implements Balance {
 
   @Override
   public Declaration declaration() {
-    return new Declaration(
-        Grouping.SEQUENCE, Counted.ALL, "through P''; the counts are constants");
+    return new Declaration(Grouping.SEQUENCE, Counted.ALL, "through P''; the counts are constants");
   }
 
   @Override

@@ -90,7 +90,9 @@ public final class DSelectKRouter implements Router {
             OptionKey.number("guard", 0, "added to the divisor of the loss on unused codes"))
         .flops(
             c ->
-                perExample(c) ? 2L * c.width() * c.topK() * (BinaryCodes.digits(c.experts()) + 1) : 0)
+                perExample(c)
+                    ? 2L * c.width() * c.topK() * (BinaryCodes.digits(c.experts()) + 1)
+                    : 0)
         .build(
             s ->
                 new DSelectKRouter(
@@ -255,8 +257,7 @@ public final class DSelectKRouter implements Router {
   /** As few choices per token as hold all weights above zero, the largest first. */
   private Routing sparse(Tensor weights, Evidence evidence) {
     Tensor positive = weights.detach().gt(0);
-    int most =
-        weights.size(0) == 0 ? 0 : (int) positive.to(DType.I64).sum(1, false).max().item();
+    int most = weights.size(0) == 0 ? 0 : (int) positive.to(DType.I64).sum(1, false).max().item();
     if (most == 0 || most == experts) {
       return new Blend.Dense(weights, evidence);
     }
@@ -298,9 +299,7 @@ public final class DSelectKRouter implements Router {
 
   /** The share of the entropy's weight that is on in this step, the one after those counted. */
   private double ramp() {
-    return steps == null
-        ? 1
-        : Math.min(1, (steps.tensor().item() + 1) / regularisers.rampSteps());
+    return steps == null ? 1 : Math.min(1, (steps.tensor().item() + 1) / regularisers.rampSteps());
   }
 
   /** Values per row and selector [R,k]: summed over selectors, then over rows as configured. */

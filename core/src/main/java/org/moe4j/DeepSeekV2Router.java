@@ -20,8 +20,7 @@ public final class DeepSeekV2Router implements Router {
   static RouterEntry entry() {
     GroupLimit limit =
         new GroupLimit(8, 3, GroupLimit.GroupScore.MAX, GroupLimit.Mask.MINUS_INFINITY);
-    List<OptionKey> keys =
-        new ArrayList<>(GatingOptions.keys(Gating.SOFTMAX_TOP_K.with(limit)));
+    List<OptionKey> keys = new ArrayList<>(GatingOptions.keys(Gating.SOFTMAX_TOP_K.with(limit)));
     keys.add(
         OptionKey.number(
             "device-capacity",
@@ -82,7 +81,6 @@ public final class DeepSeekV2Router implements Router {
 
   @Override
   public TokenChoice route(Tensor x, TokenContext context) {
-    return drops.apply(
-        choice.route(x, context), choice.gating().groups().groups(), context);
+    return drops.apply(choice.route(x, context), choice.gating().groups().groups(), context);
   }
 }

@@ -7,21 +7,22 @@ import org.moe4j.tensor.Tensor;
 
 /**
  * DEMix layers: one expert for each labelled domain, weight 1, nothing learned (S14, "DEMix Layers:
- * Disentangling Domains for Modular Language Modeling", section 3). Domain j belongs to expert j; if
- * option {@code domains} says that there are more domains than experts, to expert j mod E.
+ * Disentangling Domains for Modular Language Modeling", section 3). Domain j belongs to expert j;
+ * if option {@code domains} says that there are more domains than experts, to expert j mod E.
  *
- * <p>Labels are per token, so a batch and even a sequence may mix domains: each text goes to its own
- * expert. In training a text without a label and a label out of range are refused. Where the domain
- * is unknown in evaluation or decoding, one pass can only follow one expert, here the one of the
- * largest prior; the mixture over domains takes a pass for each expert, see the models' {@code
+ * <p>Labels are per token, so a batch and even a sequence may mix domains: each text goes to its
+ * own expert. In training a text without a label and a label out of range are refused. Where the
+ * domain is unknown in evaluation or decoding, one pass can only follow one expert, here the one of
+ * the largest prior; the mixture over domains takes a pass for each expert, see the models' {@code
  * DomainMixture}.
  *
  * <p>A batch's gradient is the mean over all of its tokens, so that an expert's is scaled by its
- * share of them, as in the released code (group over world size); the paper's rule, the mean over the
- * expert's own tokens, differs by that factor, which Adam does not see but for clipping and epsilon.
+ * share of them, as in the released code (group over world size); the paper's rule, the mean over
+ * the expert's own tokens, differs by that factor, which Adam does not see but for clipping and
+ * epsilon.
  *
- * <p>State, one for the whole model: {@code demix.prior} [E] F64, the prior over experts, and {@code
- * demix.batches} [1] I64, how many batches it was estimated from (0: uniform).
+ * <p>State, one for the whole model: {@code demix.prior} [E] F64, the prior over experts, and
+ * {@code demix.batches} [1] I64, how many batches it was estimated from (0: uniform).
  */
 public final class DemixRouter implements Router {
   private static final String NAME = "demix";

@@ -84,8 +84,7 @@ record DeviceDrops(double factor, double exempt, int layer) {
         context
             .carried()
             .below(layer, EXEMPT)
-            .orElseGet(
-                () -> context.random().uniform(context.sequences()).lt(exempt).to(DType.U8));
+            .orElseGet(() -> context.random().uniform(context.sequences()).lt(exempt).to(DType.U8));
     context.carried().write(layer, EXEMPT, drawn);
     return drawn;
   }

@@ -58,12 +58,7 @@ final class DomainLabels {
   }
 
   private static void fill(
-      long[] labels,
-      boolean[] padding,
-      int from,
-      int to,
-      TokenContext context,
-      String router) {
+      long[] labels, boolean[] padding, int from, int to, TokenContext context, String router) {
     long first = UNKNOWN;
     long last = UNKNOWN;
     boolean labelled = true;

@@ -7,9 +7,9 @@ import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.Tensor;
 
 /**
- * How likely each domain is, given what a text has been so far, by Bayes' rule over the experts' own
- * language models (S14, "DEMix Layers", section 4.2). Everything is in logarithms and F64, so long
- * texts neither underflow nor lose a domain for ever by rounding.
+ * How likely each domain is, given what a text has been so far, by Bayes' rule over the experts'
+ * own language models (S14, "DEMix Layers", section 4.2). Everything is in logarithms and F64, so
+ * long texts neither underflow nor lose a domain for ever by rounding.
  */
 public final class DomainPosterior {
   /** Decay of {@link #average} in the paper. */
@@ -29,8 +29,8 @@ public final class DomainPosterior {
   private DomainPosterior() {}
 
   /**
-   * The logarithm of the weight of each of n domains at each token, from the tokens before it alone:
-   * {@code log w_j(t) = log P(D=j) + sum_{s<t} log p_j(x_s)}, normalised.
+   * The logarithm of the weight of each of n domains at each token, from the tokens before it
+   * alone: {@code log w_j(t) = log P(D=j) + sum_{s<t} log p_j(x_s)}, normalised.
    *
    * @param likelihood log p_j(x_t | x_<t) [B,S,n]; 0 where a token is not scored
    * @param prior P(D=j) [n]; 0 rules a domain out
@@ -85,8 +85,8 @@ public final class DomainPosterior {
   }
 
   /**
-   * The logarithm of the mixture's probabilities: {@code log sum_j w_j p_j}. Probabilities are mixed,
-   * never logits or hidden states.
+   * The logarithm of the mixture's probabilities: {@code log sum_j w_j p_j}. Probabilities are
+   * mixed, never logits or hidden states.
    *
    * @param likelihood log p_j [..., n]
    * @param logWeights log w_j [..., n]

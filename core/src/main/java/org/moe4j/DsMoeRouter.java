@@ -49,7 +49,9 @@ public final class DsMoeRouter implements Router {
   static RouterEntry batchK() {
     return entry(
         RouterEntry.of(
-                "ds-moe-batch-k", "S38", "as ds-moe; k is the batch's mean number above a threshold")
+                "ds-moe-batch-k",
+                "S38",
+                "as ds-moe; k is the batch's mean number above a threshold")
             .causality(Causality.LOOKS_AROUND),
         OptionKey.word("serving", "batch-k", List.of("batch-k"), "in evaluation"));
   }

@@ -83,8 +83,7 @@ public final class ExpertChoiceRouter implements Router {
         .build(
             ExpertChoiceRouter::of,
             c ->
-                (long) c.experts()
-                    * (c.width() + (c.routerEntry().check(c).flag("bias") ? 1 : 0)));
+                (long) c.experts() * (c.width() + (c.routerEntry().check(c).flag("bias") ? 1 : 0)));
   }
 
   private static double mean(MoeConfig config, Options options) {

@@ -38,15 +38,7 @@ public final class FeedForwardExperts implements Experts {
       ParameterStore store,
       int layer) {
     this(
-        form,
-        count,
-        width,
-        hidden,
-        dropout,
-        init.weight(width),
-        init.weight(hidden),
-        store,
-        layer);
+        form, count, width, hidden, dropout, init.weight(width), init.weight(hidden), store, layer);
   }
 
   /** As above with the start of {@code w_in} and of {@code w_out}. */

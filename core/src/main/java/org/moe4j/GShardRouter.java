@@ -220,8 +220,7 @@ public final class GShardRouter implements Router {
   public TokenChoice route(Tensor x, TokenContext context) {
     DType type = x.dtype() == DType.F64 ? DType.F64 : DType.F32;
     Tensor shift = bias == null ? null : bias.tensor().to(type);
-    Tensor logits =
-        Logits.finite(Ops.linear(x.to(type), weight.tensor().to(type), shift), context);
+    Tensor logits = Logits.finite(Ops.linear(x.to(type), weight.tensor().to(type), shift), context);
     Tensor gates = logits.softmax(-1);
     Evidence evidence = Evidence.of(logits, gates, gates, logits.detach());
     int experts = (int) logits.size(1);

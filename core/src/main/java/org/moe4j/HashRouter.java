@@ -15,15 +15,16 @@ import org.moe4j.tensor.Tensor;
 
 /**
  * Hash layers: a table, made before training, gives the expert of each vocabulary id; the weight is
- * 1 and nothing is learned (S13, "Hash Layers For Large Sparse Models", section 3). An expert that no
- * token of a batch goes to has a gradient of zeros: an optimiser with momentum and weight decay goes
- * on moving it.
+ * 1 and nothing is learned (S13, "Hash Layers For Large Sparse Models", section 3). An expert that
+ * no token of a batch goes to has a gradient of zeros: an optimiser with momentum and weight decay
+ * goes on moving it.
  *
  * <p>State: {@code gate.table} [V] I64, the expert of each id, -1 before the table is made. Kinds:
  *
  * <ul>
  *   <li>random: from the seed and the layer's index, at once (the released code's choice, seed 42);
- *   <li>balanced: from the training text's frequencies, by {@link #prepare}; the same in all layers;
+ *   <li>balanced: from the training text's frequencies, by {@link #prepare}; the same in all
+ *       layers;
  *   <li>clustered: k-means with E centres over the token embeddings of a trained model of the same
  *       vocabulary; {@link #prepare} reads them from the checkpoint that option {@code embeddings}
  *       names, or the caller makes the table and {@link #use uses} it;
@@ -129,13 +130,7 @@ public final class HashRouter implements Router {
     for (int v = 0; v < experts.length; v++) {
       if (experts[v] < 0 || experts[v] >= this.experts) {
         throw new MoeException(
-            table.name()
-                + ": word "
-                + v
-                + " goes to expert "
-                + experts[v]
-                + " of "
-                + this.experts);
+            table.name() + ": word " + v + " goes to expert " + experts[v] + " of " + this.experts);
       }
     }
     try (Scope scope = Scope.open()) {

@@ -7,9 +7,9 @@ import java.util.stream.IntStream;
 import org.moe4j.tensor.MoeException;
 
 /**
- * Tables from vocabulary ids to experts, as hash layers use them (S13, "Hash Layers For Large Sparse
- * Models", section 3.1): entry v is the bucket 0 .. K-1 of word v. All are functions of their
- * arguments alone, on every machine.
+ * Tables from vocabulary ids to experts, as hash layers use them (S13, "Hash Layers For Large
+ * Sparse Models", section 3.1): entry v is the bucket 0 .. K-1 of word v. All are functions of
+ * their arguments alone, on every machine.
  */
 public final class HashTables {
   private HashTables() {}
@@ -91,8 +91,8 @@ public final class HashTables {
   /**
    * The bucket of a row of numbers, for instance of a pair of words. Checkpoints rely on it, so it
    * never changes: {@code h = mix(seed)}, then {@code h = mix(h + n)} for each number, where mix is
-   * SplitMix64's (Steele, Lea and Flood, OOPSLA 2014: one step of the sequence from that state); the
-   * bucket is the unsigned remainder of h by the number of buckets.
+   * SplitMix64's (Steele, Lea and Flood, OOPSLA 2014: one step of the sequence from that state);
+   * the bucket is the unsigned remainder of h by the number of buckets.
    */
   static int bucket(int buckets, long seed, long... numbers) {
     long h = mix(seed);

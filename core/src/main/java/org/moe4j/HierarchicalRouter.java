@@ -210,7 +210,8 @@ public final class HierarchicalRouter implements Router {
             .mul(groups.clean().softmax(-1).unsqueeze(2))
             .view(tokens, a * (long) b);
     Tensor scores =
-        Tensor.zeros(weights.dtype(), weights.device(), tokens, a * (long) b).scatter(1, chosen, weights);
+        Tensor.zeros(weights.dtype(), weights.device(), tokens, a * (long) b)
+            .scatter(1, chosen, weights);
     Evidence evidence = Evidence.of(probabilities, scores, scores.detach());
     Optional<Tensor> load =
         groups.membership().isPresent() || inner.membership().isPresent()
@@ -224,8 +225,7 @@ public final class HierarchicalRouter implements Router {
     int a = levels.groups();
     int b = levels.groupSize();
     Tensor in = TokenChoices.onlyReal(groups.chosen(), context);
-    Tensor sums =
-        inner.expected().view(tokens, a, b).mul(in.unsqueeze(2)).sum(0, false);
+    Tensor sums = inner.expected().view(tokens, a, b).mul(in.unsqueeze(2)).sum(0, false);
     Tensor mean = sums.div(in.sum(0, false).clampMin(1).unsqueeze(1));
     return groups.expected().unsqueeze(2).mul(mean.unsqueeze(0)).view(tokens, a * (long) b);
   }

@@ -11,8 +11,8 @@ import org.moe4j.tensor.Tensor;
 
 /**
  * K-means clusters: of token embeddings (S13's clustered and dispersed hashes) or of sentence
- * embeddings (the instruction clusters of S32). Lloyd's algorithm from a k-means++ start (Arthur and
- * Vassilvitskii, SODA 2007), in F64.
+ * embeddings (the instruction clusters of S32). Lloyd's algorithm from a k-means++ start (Arthur
+ * and Vassilvitskii, SODA 2007), in F64.
  */
 public final class KMeans {
   private static final int MOST_ROUNDS = 100;

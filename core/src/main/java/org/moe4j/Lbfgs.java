@@ -26,8 +26,8 @@ final class Lbfgs {
   private Lbfgs() {}
 
   /**
-   * The place where the largest slope is at most {@code tolerance}, or where no progress is made, or
-   * reached after {@code iterations}.
+   * The place where the largest slope is at most {@code tolerance}, or where no progress is made,
+   * or reached after {@code iterations}.
    */
   static double[] minimise(Function f, double[] start, double tolerance, int iterations) {
     double[] x = start.clone();

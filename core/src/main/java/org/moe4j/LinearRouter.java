@@ -12,8 +12,7 @@ import org.moe4j.tensor.Tensor;
 
 /**
  * Token choice by a linear map: logits z = x W^T (+ b), then whatever the {@link Gating} says. With
- * its presets this is the router of Mixtral, Qwen, OLMoE, DeepSeek, ERNIE, gpt-oss and
- * Skywork.
+ * its presets this is the router of Mixtral, Qwen, OLMoE, DeepSeek, ERNIE, gpt-oss and Skywork.
  */
 public final class LinearRouter implements Router {
   private final Gating gating;
@@ -26,8 +25,8 @@ public final class LinearRouter implements Router {
 
   /**
    * Makes the router's parameters in {@code store}: {@code gate.weight} [E,d], and where asked for
-   * {@code gate.bias} [E] and the state {@code gate.e_score_correction_bias} [E], which a
-   * {@link BiasController} may move, not the gradient.
+   * {@code gate.bias} [E] and the state {@code gate.e_score_correction_bias} [E], which a {@link
+   * BiasController} may move, not the gradient.
    *
    * @param jitter in training the router's copy of x is multiplied by numbers in [1-jitter,
    *     1+jitter); 0 for none (S06)
@@ -42,17 +41,7 @@ public final class LinearRouter implements Router {
       Init init,
       ParameterStore store,
       int layer) {
-    this(
-        gating,
-        width,
-        experts,
-        k,
-        bias,
-        jitter,
-        init,
-        SelectionBias.Form.ADDITIVE,
-        store,
-        layer);
+    this(gating, width, experts, k, bias, jitter, init, SelectionBias.Form.ADDITIVE, store, layer);
   }
 
   /** As above, with a selection bias that meets the scores as {@code form} says. */
@@ -214,8 +203,7 @@ public final class LinearRouter implements Router {
       RouterEntry.Builder entry, List<OptionKey> keys, Function<RouterSetup, Router> maker) {
     return entry
         .options(keys)
-        .build(
-            maker, c -> (long) c.experts() * (c.width() + (options(c).flag("bias") ? 1 : 0)));
+        .build(maker, c -> (long) c.experts() * (c.width() + (options(c).flag("bias") ? 1 : 0)));
   }
 
   private static List<OptionKey> keys(Gating standard, double jitter, boolean bias) {

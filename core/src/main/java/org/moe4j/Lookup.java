@@ -121,10 +121,7 @@ final class Lookup {
 
   /** {@link #mix} by whole tensors [T,n,d]: for other devices, and as the reference of tests. */
   Tensor plainMix(Tensor table, Tensor weights) {
-    return present(weights, ids)
-        .unsqueeze(1)
-        .matmul(wholeRows(table, weights.dtype()))
-        .squeeze(1);
+    return present(weights, ids).unsqueeze(1).matmul(wholeRows(table, weights.dtype())).squeeze(1);
   }
 
   private Tensor wholeRows(Tensor table, DType type) {
@@ -180,8 +177,7 @@ final class Lookup {
           Tensor own = weights.narrow(0, start, count);
           Tensor sum =
               table.dtype() == type
-                  ? Ops.sumRows(
-                      values, index, starts.narrow(0, 0, count), own.reshape(count * n))
+                  ? Ops.sumRows(values, index, starts.narrow(0, 0, count), own.reshape(count * n))
                   : own.unsqueeze(1)
                       .bmm(gather(values, index, bags).to(type).view(count, n, d))
                       .squeeze(1);
@@ -215,7 +211,11 @@ final class Lookup {
       for (long id : ids) {
         if (id >= tableRows) {
           throw new MoeException(
-              "row " + id + " of a table of " + tableRows + " rows; the routing and its experts"
+              "row "
+                  + id
+                  + " of a table of "
+                  + tableRows
+                  + " rows; the routing and its experts"
                   + " do not belong together");
         }
         if (id >= 0 && next[(int) id + 1]++ == 0) {
@@ -278,10 +278,7 @@ final class Lookup {
   RowSums rowSums(Tensor vectors, Tensor weights) {
     long rows = groups(ids).rows.length;
     return rowSums(
-        ids,
-        vectors,
-        weights,
-        Tensor.empty(vectors.dtype(), Device.CPU, rows, vectors.size(1)));
+        ids, vectors, weights, Tensor.empty(vectors.dtype(), Device.CPU, rows, vectors.size(1)));
   }
 
   /** As above, written into {@code sums}. */
@@ -330,9 +327,7 @@ final class Lookup {
       return;
     }
     Tensor all =
-        before == null
-            ? Tensor.zeros(table.dtype(), Device.CPU, table.shape())
-            : before.allRows();
+        before == null ? Tensor.zeros(table.dtype(), Device.CPU, table.shape()) : before.allRows();
     Tensor sum = before == null ? own.sums : all.indexSelect(0, own.rows).add(own.sums);
     table.setGrad(all.indexCopyInPlace(0, own.rows, sum));
   }

@@ -24,8 +24,7 @@ public record MeanImportance() implements Balance {
 
   @Override
   public Tensor loss(Routing routing, TokenContext context) {
-    Tensor p =
-        TokenChoices.require(routing.evidence().probabilities(), "probabilities", name());
+    Tensor p = TokenChoices.require(routing.evidence().probabilities(), "probabilities", name());
     Tensor tokens = TokenChoices.realTokens(context, 1, p).sum().clampMin(1);
     Tensor mean = TokenChoices.onlyReal(p, context).sum(0, false).div(tokens);
     return mean.square().sum().mul((double) p.size(1));

@@ -15,18 +15,18 @@ import org.moe4j.tensor.Tensor;
  * <pre>l = W T[c] + b (+ 0.1 N(0, I) in training), p = softmax(l / tau), i = argmax p, w = p_i
  * y = w E_i(x) + (1 - w) U(x)</pre>
  *
- * With top-k 2 the layer's last expert is U, the universal one, and the others are task experts; with
- * top-k 1 there is no universal expert and y = w E_i(x). Noise is drawn once for each sequence. Option
- * {@code gate-squared} weighs the task expert by w squared, as the released code does beside a
- * universal expert.
+ * With top-k 2 the layer's last expert is U, the universal one, and the others are task experts;
+ * with top-k 1 there is no universal expert and y = w E_i(x). Noise is drawn once for each
+ * sequence. Option {@code gate-squared} weighs the task expert by w squared, as the released code
+ * does beside a universal expert.
  *
  * <p>Clusters are known before a text begins: {@link KMeans} finds them in sentence embeddings. A
  * cluster that is unknown in evaluation or decoding (-1) is left to the universal expert alone, or
- * without one gated by the mean of all clusters' embeddings; in training it is refused. Experts here
- * are feed-forward networks; the paper's are low-rank changes of a frozen matrix.
+ * without one gated by the mean of all clusters' embeddings; in training it is refused. Experts
+ * here are feed-forward networks; the paper's are low-rank changes of a frozen matrix.
  *
- * <p>Parameters of each layer: {@code gate.clusters} [C,m] (T), {@code gate.weight} [task experts,m],
- * {@code gate.bias}.
+ * <p>Parameters of each layer: {@code gate.clusters} [C,m] (T), {@code gate.weight} [task
+ * experts,m], {@code gate.bias}.
  */
 public final class MocleRouter implements Router {
   private static final String NAME = "mocle";
@@ -147,8 +147,7 @@ public final class MocleRouter implements Router {
     Tensor alone = Tensor.of(mask(unknown), ids.length, 1).to(x.device()).to(DType.BOOL);
     Tensor rest = w.neg().add(1);
     Tensor task = squared ? w.square() : w;
-    Tensor weights =
-        Tensor.cat(List.of(task.maskedFill(alone, 0), rest.maskedFill(alone, 1)), 1);
+    Tensor weights = Tensor.cat(List.of(task.maskedFill(alone, 0), rest.maskedFill(alone, 1)), 1);
     Tensor universal = Tensor.full(experts - 1, DType.I64, x.device(), ids.length, 1);
     Tensor choices = Tensor.cat(List.of(best.maskedFill(alone, -1), universal), 1);
     return TokenChoice.of(experts, choices, weights, Gating.FIXED, Evidence.none())
@@ -172,7 +171,6 @@ public final class MocleRouter implements Router {
       return logits;
     }
     Tensor drawn = context.random().normal(0, noise, DType.F32, context.sequences(), tasks);
-    return logits.add(
-        drawn.to(table.device()).to(type).repeatInterleave(context.length(), 0));
+    return logits.add(drawn.to(table.device()).to(type).repeatInterleave(context.length(), 0));
   }
 }

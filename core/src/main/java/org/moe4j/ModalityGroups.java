@@ -9,8 +9,8 @@ import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.Tensor;
 
 /**
- * Disjoint groups of experts, one for each modality, and which tokens belong to them (S53).
- * Experts are numbered group by group.
+ * Disjoint groups of experts, one for each modality, and which tokens belong to them (S53). Experts
+ * are numbered group by group.
  */
 final class ModalityGroups {
   /** How a token's modality is known. */

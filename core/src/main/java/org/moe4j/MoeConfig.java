@@ -101,8 +101,8 @@ public record MoeConfig(
   }
 
   /**
-   * This configuration with the router's option {@code key}, if the router has it and it is not set:
-   * what the model around knows, a router need not be told by hand.
+   * This configuration with the router's option {@code key}, if the router has it and it is not
+   * set: what the model around knows, a router need not be told by hand.
    */
   public MoeConfig knowing(String key, long value) {
     boolean known = routerEntry().options().stream().anyMatch(o -> o.key().equals(key));

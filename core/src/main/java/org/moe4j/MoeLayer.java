@@ -88,8 +88,7 @@ public final class MoeLayer {
       if (term.loss() instanceof AdaptiveBalance rule && term.coefficient() > 0) {
         made.computeIfAbsent(
             term,
-            t ->
-                new AdaptiveCoefficient(rule, t.coefficient(), config.capacity(), store, layer));
+            t -> new AdaptiveCoefficient(rule, t.coefficient(), config.capacity(), store, layer));
       }
     }
     return made;

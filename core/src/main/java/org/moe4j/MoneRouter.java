@@ -96,13 +96,7 @@ public final class MoneRouter implements Router {
         .valid(MoneRouter::check)
         .bank(NestedExperts.bank(c -> BudgetCapacities.cost(shares(c), costs(c))))
         .build(
-            s ->
-                new MoneRouter(
-                    solver(s.config()),
-                    s.options(),
-                    s.config(),
-                    s.store(),
-                    s.layer()),
+            s -> new MoneRouter(solver(s.config()), s.options(), s.config(), s.store(), s.layer()),
             c -> (long) c.experts() * (c.width() + 1) + 1);
   }
 

@@ -10,8 +10,8 @@ import org.moe4j.tensor.Tensor;
 
 /**
  * Feed-forward experts that are mixed by segments (S13, section 3.2). With N choices k_1 .. k_N a
- * token's hidden units of segment m come from expert k_m's rows of that segment, and so do the output
- * elements of segment m:
+ * token's hidden units of segment m come from expert k_m's rows of that segment, and so do the
+ * output elements of segment m:
  *
  * <pre>v = act(concat_m A_{k_m}^m x), y = concat_m B_{k_m}^m v</pre>
  *

@@ -129,8 +129,7 @@ public final class MultiHeadMoe implements Surround {
    * @param heads h; divides the width
    * @param residual whether each part is added to its output
    */
-  public MultiHeadMoe(
-      int width, int heads, boolean residual, boolean bias, ParameterStore store) {
+  public MultiHeadMoe(int width, int heads, boolean residual, boolean bias, ParameterStore store) {
     this.heads = heads;
     this.residual = residual;
     Role role = Role.NON_EXPERT;
@@ -160,8 +159,6 @@ public final class MultiHeadMoe implements Surround {
 
   private static Tensor mixed(Tensor x, Parameter weight, @Nullable Parameter bias) {
     return Ops.linear(
-        x,
-        weight.tensor().to(x.dtype()),
-        bias == null ? null : bias.tensor().to(x.dtype()));
+        x, weight.tensor().to(x.dtype()), bias == null ? null : bias.tensor().to(x.dtype()));
   }
 }

@@ -25,7 +25,12 @@ public record MultiHeadParity(int hidden, int experts, double exactExperts) {
     int matrices = baseline.form().matrices();
     if (heads < 1 || k < 1 || d % heads != 0) {
       throw new MoeException(
-          "equal cost of mh-moe: " + heads + " heads, top-k " + k + ", width " + d
+          "equal cost of mh-moe: "
+              + heads
+              + " heads, top-k "
+              + k
+              + ", width "
+              + d
               + "; give at least 1 each, and heads that divide the width");
     }
     long left = matrices * (long) baseline.topK() * baseline.expertWidth() - 2 * d;

@@ -6,9 +6,10 @@ import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.Tensor;
 
 /**
- * Hash layers that look at a token's place among others: at the n-gram that ends with it (n = 2: the
- * bigram), at the token before alone, at the position, or, as an upper bound that no model can reach,
- * at the token to come (S13, "Hash Layers For Large Sparse Models", section 3.1). The weight is 1.
+ * Hash layers that look at a token's place among others: at the n-gram that ends with it (n = 2:
+ * the bigram), at the token before alone, at the position, or, as an upper bound that no model can
+ * reach, at the token to come (S13, "Hash Layers For Large Sparse Models", section 3.1). The weight
+ * is 1.
  *
  * <p>State: {@code gate.seed} [1] I64; together with {@link HashTables#bucket} it is the whole
  * function. A text's first tokens see nothing before them; where the context tells texts in a
@@ -41,9 +42,8 @@ public final class NgramHashRouter implements Router {
   }
 
   static RouterEntry entry() {
-    return of(
-            RouterEntry.of(
-                "hash-ngram", "S13", "hash layers: the bigram (or n-gram, or position) decides"))
+    return of(RouterEntry.of(
+            "hash-ngram", "S13", "hash layers: the bigram (or n-gram, or position) decides"))
         .causality(Causality.PAST)
         .options(
             OptionKey.word(
@@ -69,9 +69,8 @@ public final class NgramHashRouter implements Router {
 
   /** The oracle. */
   static RouterEntry future() {
-    return of(
-            RouterEntry.of(
-                "hash-future", "S13", "hash layers: the next token decides (an oracle, no model)"))
+    return of(RouterEntry.of(
+            "hash-future", "S13", "hash layers: the next token decides (an oracle, no model)"))
         .causality(Causality.LOOKS_AROUND)
         .options(TokenIds.vocabKey(), HashRouter.seedKey())
         .valid(c -> TokenIds.vocab(c, c.routerEntry().check(c)))
@@ -79,14 +78,17 @@ public final class NgramHashRouter implements Router {
   }
 
   private static RouterEntry.Builder of(RouterEntry.Builder entry) {
-    return entry.taxonomy(HashRouter.FIXED.with("balance", "none")).unscored().choices(1).flops(c -> 0);
+    return entry
+        .taxonomy(HashRouter.FIXED.with("balance", "none"))
+        .unscored()
+        .choices(1)
+        .flops(c -> 0);
   }
 
   private static int order(Options options) {
     int n = options.whole("n");
     if (n < 1 || n > 64) {
-      throw new MoeException(
-          "router \"hash-ngram\": option n is " + n + "; give 1 to 64");
+      throw new MoeException("router \"hash-ngram\": option n is " + n + "; give 1 to 64");
     }
     return n;
   }

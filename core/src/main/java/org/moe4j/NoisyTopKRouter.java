@@ -80,8 +80,7 @@ public final class NoisyTopKRouter implements Router {
   public TokenChoice route(Tensor x, TokenContext context) {
     NoisyGate.Draw draw = gate.draw(x.to(x.dtype() == DType.F64 ? DType.F64 : DType.F32), context);
     Tensor noisy = draw.noisy();
-    Evidence evidence =
-        Evidence.of(draw.clean(), draw.clean().softmax(-1), noisy, noisy.detach());
+    Evidence evidence = Evidence.of(draw.clean(), draw.clean().softmax(-1), noisy, noisy.detach());
     if (draw.membership().isPresent()) {
       evidence = evidence.withMembership(draw.membership().get());
     }

@@ -41,8 +41,8 @@ public final class Parameter {
   }
 
   /**
-   * Memory for a gradient of {@code n} of this parameter's rows ({@link Tensor#ofRows}): the same at
-   * every call, so that a step does not pay for fresh pages. It is asked for when there is no
+   * Memory for a gradient of {@code n} of this parameter's rows ({@link Tensor#ofRows}): the same
+   * at every call, so that a step does not pay for fresh pages. It is asked for when there is no
    * gradient; what was made of it before is then overwritten.
    */
   Tensor gradientRows(long n) {

@@ -152,7 +152,8 @@ public final class ProductKeyRouter implements Router {
                 "S52",
                 "product keys, k of up to a million single-neuron experts for each of h heads"
                     + " (the expert's width and form do not matter)")
-            .taxonomy(taxonomy()
+            .taxonomy(
+                taxonomy()
                     .with("placement", "feed-forward + one layer")
                     .with("experts", "single neurons"))
             .bank(bank),
@@ -224,7 +225,10 @@ public final class ProductKeyRouter implements Router {
 
   private static OptionKey score(String standard) {
     return OptionKey.word(
-        SCORE, standard, List.of("softmax", "sigmoid", "relu"), "from a head's k scores to weights");
+        SCORE,
+        standard,
+        List.of("softmax", "sigmoid", "relu"),
+        "from a head's k scores to weights");
   }
 
   private static OptionKey query(String standard) {
@@ -269,14 +273,14 @@ public final class ProductKeyRouter implements Router {
     Tensor queries;
     if (query == null) {
       Logits.finite(own, "router input", "feature", context);
-      queries = own.unsqueeze(1).expand(tokens, heads, own.size(1)).reshape(tokens, heads * own.size(1));
+      queries =
+          own.unsqueeze(1).expand(tokens, heads, own.size(1)).reshape(tokens, heads * own.size(1));
     } else {
       queries = Ops.linear(own, query.tensor().to(own.dtype()), null);
       Logits.finite(queries, "router query", "feature", context);
     }
     Tensor normed = norm.apply(queries, context);
-    ProductKeys.Found found =
-        keys.find(normed.reshape(tokens, heads, normed.size(1) / heads), k);
+    ProductKeys.Found found = keys.find(normed.reshape(tokens, heads, normed.size(1) / heads), k);
     long n = (long) heads * k;
     Tensor ids = found.ids().to(x.device()).view(tokens, n);
     Tensor weights = score.of(found.scores()).reshape(tokens, n);

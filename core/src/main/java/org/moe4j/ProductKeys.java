@@ -37,8 +37,7 @@ final class ProductKeys {
    * @param half half the width of a query
    * @param shared whether all heads search the same keys
    */
-  ProductKeys(
-      int heads, int experts, int half, boolean shared, ParameterStore store, int layer) {
+  ProductKeys(int heads, int experts, int half, boolean shared, ParameterStore store, int layer) {
     this.heads = heads;
     this.side = side(experts);
     this.half = half;
@@ -91,7 +90,8 @@ final class ProductKeys {
     }
     long[] ids = new long[Math.toIntExact(queries.size(0) * heads * k)];
     Tensor scores =
-        OwnGradient.apply(in -> search(in[0].contiguous(), in[1].contiguous(), ids, k), queries, all);
+        OwnGradient.apply(
+            in -> search(in[0].contiguous(), in[1].contiguous(), ids, k), queries, all);
     return new Found(Tensor.of(ids, queries.size(0), heads, k), scores);
   }
 
@@ -178,8 +178,8 @@ final class ProductKeys {
     }
 
     /**
-     * The k best sums of row t. A sum of the a-th best and the b-th best has at least
-     * (a+1)(b+1)-1 others before it, so that about k ln k of the k^2 are looked at.
+     * The k best sums of row t. A sum of the a-th best and the b-th best has at least (a+1)(b+1)-1
+     * others before it, so that about k ln k of the k^2 are looked at.
      */
     void find(int t) {
       first.scan((long) t * side, side);

@@ -91,13 +91,13 @@ final class QueryNorm {
     Tensor own = real.map(rows -> q.indexSelect(0, rows)).orElse(q);
     var all =
         NativeOp.of("native_batch_norm")
-            .callAll(
-                own, in(scale, q), in(shift, q), null, null, true, MOMENTUM, EPSILON);
+            .callAll(own, in(scale, q), in(shift, q), null, null, true, MOMENTUM, EPSILON);
     if (NoGrad.recording()) {
       move(all.get(1), all.get(2), tokens);
     }
     Tensor normed = all.getFirst();
-    return real.map(rows -> Tensor.zeros(q.dtype(), q.device(), q.shape()).indexAdd(0, rows, normed))
+    return real.map(
+            rows -> Tensor.zeros(q.dtype(), q.device(), q.shape()).indexAdd(0, rows, normed))
         .orElse(normed);
   }
 

@@ -9,11 +9,11 @@ import org.moe4j.tensor.Ops;
 import org.moe4j.tensor.Tensor;
 
 /**
- * RL-R (S17): the router is a policy {@code pi = softmax(x W)} that learns by REINFORCE. In training
- * the expert is drawn from the policy cut to its nucleus (the most probable experts that together
- * reach top-p), in evaluation it is the most probable one; its probability multiplies its output as
- * usual. The reward of a token is the log-likelihood of the next one, the baseline a linear value
- * head that reads x without passing a gradient back:
+ * RL-R (S17): the router is a policy {@code pi = softmax(x W)} that learns by REINFORCE. In
+ * training the expert is drawn from the policy cut to its nucleus (the most probable experts that
+ * together reach top-p), in evaluation it is the most probable one; its probability multiplies its
+ * output as usual. The reward of a token is the log-likelihood of the next one, the baseline a
+ * linear value head that reads x without passing a gradient back:
  *
  * <pre>
  *   policy * mean(-(r - V(x)) log q(e|x)) + value * mean((V(x) - r)^2) - entropy * mean H(pi)
@@ -143,12 +143,10 @@ public final class ReinforcedRouter implements Router {
       Tensor logQ = q.gather(1, choices).squeeze(1);
       context
           .carried()
-          .whenRewarded(
-              context.layer(), reward -> learned(own.detach(), logQ, reward, context));
+          .whenRewarded(context.layer(), reward -> learned(own.detach(), logQ, reward, context));
       evidence = evidence.withLosses(Map.of("policy-entropy", bonus(logits, pi, context)));
     }
-    return TokenChoice.of(
-            (int) logits.size(1), choices, pi.gather(1, choices), GATING, evidence)
+    return TokenChoice.of((int) logits.size(1), choices, pi.gather(1, choices), GATING, evidence)
         .onlyReal(context);
   }
 

@@ -14,7 +14,6 @@ public record Reward(Tensor logLikelihood, Tensor counted) {
   Reward ofParts(long parts) {
     return parts == 1
         ? this
-        : new Reward(
-            logLikelihood.repeatInterleave(parts, 0), counted.repeatInterleave(parts, 0));
+        : new Reward(logLikelihood.repeatInterleave(parts, 0), counted.repeatInterleave(parts, 0));
   }
 }

@@ -126,8 +126,7 @@ public record RouterEntry(
     private RoutingForm form = RoutingForm.TOKEN_CHOICE;
     private Taxonomy taxonomy = Taxonomy.TOKEN_TOP_K;
     private List<OptionKey> options = List.of();
-    private Set<Evidence.Kind> evidence =
-        Set.of(Evidence.Kind.LOGITS, Evidence.Kind.PROBABILITIES);
+    private Set<Evidence.Kind> evidence = Set.of(Evidence.Kind.LOGITS, Evidence.Kind.PROBABILITIES);
     private List<String> losses = List.of();
     private OptionalInt choices = OptionalInt.empty();
     private Consumer<MoeConfig> valid = c -> {};

@@ -11,8 +11,8 @@ import org.moe4j.tensor.Tensor;
  * S-BASE (S17): in training tokens choose the k largest entries of their row in {@link Sinkhorn
  * Sinkhorn's} balanced plan of the batch, in evaluation and decoding the k largest logits. Gates
  * come from the logits themselves, by softmax over all experts, or by sigmoid as Megatron-LM has it
- * for k = 1; neither plan nor choice has a gradient. There is no balance loss. Balance is not exact,
- * so that the paper limits experts to twice their share: capacity factor 2.
+ * for k = 1; neither plan nor choice has a gradient. There is no balance loss. Balance is not
+ * exact, so that the paper limits experts to twice their share: capacity factor 2.
  */
 public final class SBaseRouter implements Router {
   private final int k;
@@ -24,9 +24,7 @@ public final class SBaseRouter implements Router {
   static RouterEntry entry() {
     Sinkhorn standard = Sinkhorn.DEFAULT;
     return RouterEntry.of(
-            "s-base",
-            "S17",
-            "Sinkhorn's balanced plan in training, the best logits in evaluation")
+            "s-base", "S17", "Sinkhorn's balanced plan in training, the best logits in evaluation")
         .causality(Causality.TRAINING_ONLY)
         .taxonomy(
             Taxonomy.TOKEN_TOP_K

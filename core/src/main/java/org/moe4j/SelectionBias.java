@@ -21,8 +21,7 @@ public record SelectionBias(Form form, Parameter values) {
 
   /** Makes the state in {@code store}. */
   static SelectionBias in(ParameterStore store, Form form, int experts, int layer) {
-    Tensor start =
-        Tensor.full(form == Form.ADDITIVE ? 0 : 1, DType.F32, store.device(), experts);
+    Tensor start = Tensor.full(form == Form.ADDITIVE ? 0 : 1, DType.F32, store.device(), experts);
     return new SelectionBias(form, store.state("gate.e_score_correction_bias", layer, start));
   }
 

@@ -76,7 +76,9 @@ public final class SigmaMoeRouter implements Router {
             c -> c.topK() * c.form().parameters(c.width(), c.expertWidth()),
             c -> 2L * c.topK() * c.form().matrices() * c.width() * c.expertWidth());
     return RouterEntry.of(
-            "sigma-moe", "S29", "sigmoid scores as they are, expert dropout, dense-equivalent start")
+            "sigma-moe",
+            "S29",
+            "sigmoid scores as they are, expert dropout, dense-equivalent start")
         .options(keys)
         .losses("batch-entropy")
         .taxonomy(
@@ -125,7 +127,9 @@ public final class SigmaMoeRouter implements Router {
     return Math.sqrt(2.0 / ((double) fanIn * layers));
   }
 
-  /** Normal numbers whose rows are then given one length, the deviation of all staying as it was. */
+  /**
+   * Normal numbers whose rows are then given one length, the deviation of all staying as it was.
+   */
   static Init equalRows(double std) {
     return (random, shape) -> {
       Tensor w = random.normal(0, std, DType.F32, shape);
@@ -142,8 +146,7 @@ public final class SigmaMoeRouter implements Router {
   @Override
   public TokenChoice route(Tensor x, TokenContext context) {
     DType type = x.dtype() == DType.F64 ? DType.F64 : gating.dtype();
-    Tensor logits =
-        Logits.finite(Ops.linear(x.to(type), weight.tensor().to(type), null), context);
+    Tensor logits = Logits.finite(Ops.linear(x.to(type), weight.tensor().to(type), null), context);
     Tensor prepared = gating.prepared(logits);
     Tensor scores = gating.score().of(prepared);
     Tensor selection = gating.groups().apply(scores.detach());

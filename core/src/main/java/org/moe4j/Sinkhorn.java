@@ -9,13 +9,13 @@ import org.moe4j.tensor.Tensor;
 
 /**
  * Sinkhorn's iteration for S-BASE (S17): the plan P [T,E] that maximises sum P S plus its entropy,
- * where every row sums to 1/T and every column to 1/E, is {@code diag(u) exp(S) diag(v)}. By turns u
- * makes the rows right, {@code u = (1/T) / (K v + epsilon)}, and v the columns, until the mean change
- * of v is below the tolerance. Logits beyond 50 are iterated by logarithms, where the change is that
- * of log v and no epsilon is needed. There is no gradient.
+ * where every row sums to 1/T and every column to 1/E, is {@code diag(u) exp(S) diag(v)}. By turns
+ * u makes the rows right, {@code u = (1/T) / (K v + epsilon)}, and v the columns, until the mean
+ * change of v is below the tolerance. Logits beyond 50 are iterated by logarithms, where the change
+ * is that of log v and no epsilon is needed. There is no gradient.
  *
- * <p>The paper does not publish the three numbers; the defaults of {@link #DEFAULT} are those of the
- * common open implementation (Megatron-LM), the number of iterations is limited here.
+ * <p>The paper does not publish the three numbers; the defaults of {@link #DEFAULT} are those of
+ * the common open implementation (Megatron-LM), the number of iterations is limited here.
  *
  * @param tolerance of the mean change
  * @param epsilon against division by zero

@@ -65,8 +65,7 @@ public final class SoftMoeRouter implements Router {
                     s.store(),
                     s.layer()),
             c ->
-                (long) c.width() * c.experts() * slots(c)
-                    + (options(c).flag("normalise") ? 1 : 0));
+                (long) c.width() * c.experts() * slots(c) + (options(c).flag("normalise") ? 1 : 0));
   }
 
   private static Options options(MoeConfig config) {
@@ -160,8 +159,7 @@ public final class SoftMoeRouter implements Router {
     DType type = x.dtype() == DType.F64 ? DType.F64 : DType.F32;
     long groups = context.sequences();
     long all = (long) experts * slots;
-    Tensor logits =
-        Logits.finite(logits(x.to(type)), context).view(groups, size, all);
+    Tensor logits = Logits.finite(logits(x.to(type)), context).view(groups, size, all);
     if (noise > 0 && context.training()) {
       Tensor draw = context.random().normal(0, noise, DType.F32, logits.shape());
       logits = logits.add(draw.to(x.device()).to(type));

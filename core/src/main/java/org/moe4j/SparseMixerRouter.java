@@ -10,17 +10,17 @@ import org.moe4j.tensor.Tensor;
 /**
  * GRIN's router, SparseMixer-v2 (S57). Each of the k choices is made among the experts that are
  * left: those whose logit is far below the best of them are masked, p is the softmax over the rest,
- * and in training an expert D is drawn from p; in evaluation the best one is taken. The weight is
- * m = p_D, so the k weights do not sum to one.
+ * and in training an expert D is drawn from p; in evaluation the best one is taken. The weight is m
+ * = p_D, so the k weights do not sum to one.
  *
  * <p>In training the weight becomes a m, where a is 1 if D is the likeliest expert or with
- * probability 1/4, else 1/3: then the router's gradient {@code g m (onehot_D - p)}, for a gradient g
- * that arrives at the weight, estimates the exact one by Heun's third-order rule. The factor a is
- * not part of that gradient. Version 2* (appendix) draws a = 1 with probability 5/8 and takes p from
- * z / 2; its factor 2 and that half cancel in the same formula.
+ * probability 1/4, else 1/3: then the router's gradient {@code g m (onehot_D - p)}, for a gradient
+ * g that arrives at the weight, estimates the exact one by Heun's third-order rule. The factor a is
+ * not part of that gradient. Version 2* (appendix) draws a = 1 with probability 5/8 and takes p
+ * from z / 2; its factor 2 and that half cancel in the same formula.
  *
- * <p>The expert's own gradient is multiplied by a m, as in the released code; the paper's algorithm,
- * read literally, has m there.
+ * <p>The expert's own gradient is multiplied by a m, as in the released code; the paper's
+ * algorithm, read literally, has m there.
  */
 public final class SparseMixerRouter implements Router {
   /** The two versions of the estimator. */

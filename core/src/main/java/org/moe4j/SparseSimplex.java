@@ -3,10 +3,10 @@ package org.moe4j;
 import java.util.Arrays;
 
 /**
- * The Euclidean projection on the probability simplex with at most k non-zeros (S23, section 4): the
- * k largest entries, the first among equals, projected on their own simplex. O(n) on average, and O(k
- * log k) more where fewer than k are needed. Not for several threads at once: it has memory of its
- * own.
+ * The Euclidean projection on the probability simplex with at most k non-zeros (S23, section 4):
+ * the k largest entries, the first among equals, projected on their own simplex. O(n) on average,
+ * and O(k log k) more where fewer than k are needed. Not for several threads at once: it has memory
+ * of its own.
  */
 final class SparseSimplex {
   private final int k;

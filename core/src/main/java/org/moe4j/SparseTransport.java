@@ -4,8 +4,8 @@ import java.util.Arrays;
 import org.moe4j.tensor.MoeException;
 
 /**
- * Optimal transport with at most k non-zeros in every column (S23): a plan P [m,n] of m row masses a
- * and n column masses b that minimises {@code sum P C + gamma/2 sum P^2}. It is solved in the
+ * Optimal transport with at most k non-zeros in every column (S23): a plan P [m,n] of m row masses
+ * a and n column masses b that minimises {@code sum P C + gamma/2 sum P^2}. It is solved in the
  * semi-dual, over one number per row:
  *
  * <pre>
@@ -131,8 +131,8 @@ public final class SparseTransport {
   }
 
   /**
-   * Alpha after some steps of Adam uphill from 0, with the usual decays 0.9 and 0.999: the solver of
-   * the routers.
+   * Alpha after some steps of Adam uphill from 0, with the usual decays 0.9 and 0.999: the solver
+   * of the routers.
    */
   public double[] adam(double rate, int iterations) {
     double[] alpha = new double[a.length];

@@ -10,8 +10,8 @@ import org.moe4j.tensor.Tensor;
 
 /**
  * Routing by sparsity-constrained optimal transport (S23): the softmax M of the logits is the
- * similarity, -M the cost of a {@link SparseTransport transport} between the S tokens of a group, of
- * mass 1 each, and the E experts, of mass S/E each, solved by some steps of Adam. Two routers:
+ * similarity, -M the cost of a {@link SparseTransport transport} between the S tokens of a group,
+ * of mass 1 each, and the E experts, of mass S/E each, solved by some steps of Adam. Two routers:
  *
  * <ul>
  *   <li>tokens choose: at most k experts for each token, its plan sums to 1, loads are only nearly
@@ -78,8 +78,7 @@ public final class SparseTransportRouter implements Router {
   /** Tokens choose by the plan, the paper's router for encoders. */
   static RouterEntry tokens() {
     return entry(
-        RouterEntry.of(
-                "sparse-ot-token", "S23", "each token at most k experts of a balanced plan")
+        RouterEntry.of("sparse-ot-token", "S23", "each token at most k experts of a balanced plan")
             .causality(Causality.LOOKS_AROUND)
             .options(keys(PLAN_WEIGHTS)),
         Form.TOKENS);
@@ -100,8 +99,7 @@ public final class SparseTransportRouter implements Router {
   /** Experts choose by the plan. */
   static RouterEntry experts() {
     return entry(
-        RouterEntry.of(
-                "sparse-ot-expert", "S23", "each expert at most C tokens of a balanced plan")
+        RouterEntry.of("sparse-ot-expert", "S23", "each expert at most C tokens of a balanced plan")
             .causality(Causality.LOOKS_AROUND)
             .form(RoutingForm.EXPERT_CHOICE)
             .options(keys(PLAN_WEIGHTS, MULTIPLE)),
@@ -280,10 +278,7 @@ public final class SparseTransportRouter implements Router {
             ? Tensor.zeros(logits.dtype(), logits.device(), experts, 0)
             : scores.t().gather(1, tokens.maskedFill(tokens.lt(0), 0));
     return new ExpertChoice(
-        tokens,
-        weights,
-        Gating.SOFTMAX_TOP_K,
-        Evidence.of(logits, similarity, scores, selection));
+        tokens, weights, Gating.SOFTMAX_TOP_K, Evidence.of(logits, similarity, scores, selection));
   }
 
   /** C for groups of {@code tokens}. */

@@ -17,8 +17,8 @@ import org.moe4j.tensor.Tensor;
  * <p>The paper's embedding network reads acoustic features and has a CTC loss. In a decoder it
  * reads the hidden state that reaches the first sparse layer (two ReLU layers, e the second's
  * output), and its own loss is the cross-entropy of predicting the class of the next token, its id
- * modulo the number of classes, with the paper's weight 0.01. Its input is detached too, so that
- * it is a network beside the model, as in the paper. Nothing in it looks at other tokens.
+ * modulo the number of classes, with the paper's weight 0.01. Its input is detached too, so that it
+ * is a network beside the model, as in the paper. Nothing in it looks at other tokens.
  */
 public final class SpeechMoeRouter implements Router {
   private static final String NAME = "speech_embedding";
@@ -94,8 +94,7 @@ public final class SpeechMoeRouter implements Router {
         .flops(c -> 2L * c.experts() * (c.width() + width(c, options(c))))
         .build(
             SpeechMoeRouter::new,
-            c ->
-                (long) c.experts() * (c.width() + width(c, options(c))) + embeddingParameters(c));
+            c -> (long) c.experts() * (c.width() + width(c, options(c))) + embeddingParameters(c));
   }
 
   private static Options options(MoeConfig config) {

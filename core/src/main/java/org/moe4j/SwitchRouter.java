@@ -53,7 +53,8 @@ public final class SwitchRouter implements Router {
               Exploration how = o.constant("exploration", Exploration.class);
               double amount =
                   how == Exploration.INPUT_DROPOUT ? o.number("dropout") : o.number("jitter");
-              return new SwitchRouter(linear(s, GatingOptions.read(o), o.flag("bias")), how, amount);
+              return new SwitchRouter(
+                  linear(s, GatingOptions.read(o), o.flag("bias")), how, amount);
             },
             c -> {
               boolean bias = c.routerEntry().check(c).flag("bias");
@@ -77,8 +78,7 @@ public final class SwitchRouter implements Router {
   static LinearRouter linear(RouterSetup s, Gating gating, boolean bias) {
     MoeConfig c = s.config();
     Init init = c.init().gate(c.width());
-    return new LinearRouter(
-        gating, c.width(), c.experts(), 1, bias, 0, init, s.store(), s.layer());
+    return new LinearRouter(gating, c.width(), c.experts(), 1, bias, 0, init, s.store(), s.layer());
   }
 
   /**

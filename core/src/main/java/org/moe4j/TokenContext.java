@@ -103,8 +103,8 @@ public final class TokenContext {
   }
 
   /**
-   * With the ids of the tokens before these, for a pass that goes on with sequences: [B,P] I64, P of
-   * each sequence, the nearest last.
+   * With the ids of the tokens before these, for a pass that goes on with sequences: [B,P] I64, P
+   * of each sequence, the nearest last.
    */
   public TokenContext withLeft(Tensor ids) {
     if (ids.dim() != 2 || ids.size(0) != sequences) {

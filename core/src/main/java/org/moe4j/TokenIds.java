@@ -51,8 +51,7 @@ final class TokenIds {
     return values;
   }
 
-  private static void check(
-      long id, String where, TokenContext context, String router, int vocab) {
+  private static void check(long id, String where, TokenContext context, String router, int vocab) {
     if (id < 0 || id >= vocab) {
       throw new MoeException(
           "layer "

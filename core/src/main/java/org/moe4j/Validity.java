@@ -64,8 +64,7 @@ public final class Validity {
   }
 
   /** What a plan's form excludes. */
-  private static void form(
-      MoeConfig config, RouterEntry router, Use use, List<String> warnings) {
+  private static void form(MoeConfig config, RouterEntry router, Use use, List<String> warnings) {
     if (router.form() == RoutingForm.DENSE && use != Use.DECODING) {
       warnings.add(
           "router \""

@@ -16,8 +16,7 @@ public final class ValueTable implements RetrievalExperts {
       int count, int width, boolean rowGradients, Init init, ParameterStore store, int layer) {
     this.count = count;
     this.rowGradients = rowGradients;
-    this.values =
-        store.create("values", new Role.RoutedExperts(layer, count), init, count, width);
+    this.values = store.create("values", new Role.RoutedExperts(layer, count), init, count, width);
   }
 
   @Override

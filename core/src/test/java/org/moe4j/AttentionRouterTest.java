@@ -50,8 +50,7 @@ class AttentionRouterTest extends InScope {
     double[][] logits = rows(r.evidence().logits().orElseThrow());
     for (int t = 0; t < 9; t++) {
       double[] row = rows(x)[t];
-      double[] p =
-          attended(Loops.matvec(q, row), Loops.matvec(key, row), Loops.matvec(v, row));
+      double[] p = attended(Loops.matvec(q, row), Loops.matvec(key, row), Loops.matvec(v, row));
       assertThat(logits[t]).containsExactly(p, within(1e-12));
       int[] top = Loops.top(p, k);
       assertThat(indices(r.experts())[t]).containsExactly(top);
@@ -116,8 +115,7 @@ class AttentionRouterTest extends InScope {
   void largeProductsDoNotOverflow() {
     ParameterStore store = new ParameterStore(1);
     AttentionRouter router = router(5, 2, store);
-    TokenChoice r =
-        router.route(normal(9, D).mul(1e3).to(DType.F32), TokenContext.eval(1, 9));
+    TokenChoice r = router.route(normal(9, D).mul(1e3).to(DType.F32), TokenContext.eval(1, 9));
     assertThat(r.evidence().logits().orElseThrow().allFinite()).isTrue();
   }
 

@@ -200,10 +200,7 @@ class BaseRouterTest extends InScope {
     Tensor target = normal(8, D);
     for (Parameter p : store.all()) {
       slopes(
-          p.name(),
-          p.tensor(),
-          1e-5,
-          () -> layer.forward(x, train(8)).output().mul(target).sum());
+          p.name(), p.tensor(), 1e-5, () -> layer.forward(x, train(8)).output().mul(target).sum());
     }
     slopes("x", x, 1e-5, () -> layer.forward(x, train(8)).output().mul(target).sum());
   }

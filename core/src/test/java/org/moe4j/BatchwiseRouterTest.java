@@ -47,9 +47,7 @@ class BatchwiseRouterTest extends InScope {
     for (int e = 0; e < E; e++) {
       int expert = e;
       double[] column =
-          IntStream.range(0, g.length)
-              .mapToDouble(t -> real[t] ? g[t][expert] : -1)
-              .toArray();
+          IntStream.range(0, g.length).mapToDouble(t -> real[t] ? g[t][expert] : -1).toArray();
       for (int t : Loops.top(column, m)) {
         mask[t][e] = true;
       }

@@ -26,8 +26,7 @@ class BudgetCapacitiesTest {
             0.6, new double[] {.1612, .1844, .2413, .4131},
             0.8, new double[] {.0594, .0843, .1696, .6867})
         .forEach(
-            (budget, shares) ->
-                assertThat(usual(budget)).containsExactly(shares, within(1e-4)));
+            (budget, shares) -> assertThat(usual(budget)).containsExactly(shares, within(1e-4)));
     assertThat(BudgetCapacities.solve(4, 0.3, 10, 2, Reward.FRACTION))
         .containsExactly(new double[] {.4204, .3153, .1912, .0730}, within(1e-4));
   }

@@ -100,7 +100,8 @@ class CappedChoiceTest {
     return sum;
   }
 
-  private static void limitsHold(double[][] s, Solution a, int k, int b, double row, double column) {
+  private static void limitsHold(
+      double[][] s, Solution a, int k, int b, double row, double column) {
     double rowError = 0;
     double excess = 0;
     for (int e = 0; e < s.length; e++) {

@@ -116,8 +116,7 @@ class DSelectKRouterTest extends InScope {
     set("gate.code", Tensor.of(new double[] {0.25, -0.25}, 1, 2));
     Blend.Dense r = (Blend.Dense) router.route(normal(1, D), train(1));
     assertThat(r.weights().toDoubles())
-        .containsExactly(
-            new double[] {0.131836, 0.024414, 0.711914, 0.131836}, within(1e-6));
+        .containsExactly(new double[] {0.131836, 0.024414, 0.711914, 0.131836}, within(1e-6));
   }
 
   @Test
@@ -167,8 +166,7 @@ class DSelectKRouterTest extends InScope {
       }
       Tensor x = normal(4, D);
       Tensor mask = Tensor.of(new byte[] {1, 0, 1, 1}).to(DType.BOOL);
-      Map<String, Tensor> losses =
-          router.route(x, train(4).withPadding(mask)).evidence().losses();
+      Map<String, Tensor> losses = router.route(x, train(4).withPadding(mask)).evidence().losses();
       double[][] z = numbers(x, "gate.code");
       double h = 0;
       double unused = 0;
@@ -190,8 +188,7 @@ class DSelectKRouterTest extends InScope {
     for (int n : new int[] {4, 6}) {
       for (boolean perExample : new boolean[] {true, false}) {
         store.close();
-        DSelectKRouter router =
-            perExample ? example(n, 2, 4, PLAIN) : fixed(n, 2, 1, PLAIN);
+        DSelectKRouter router = perExample ? example(n, 2, 4, PLAIN) : fixed(n, 2, 1, PLAIN);
         Tensor x = normal(5, D).requiresGrad(true);
         Tensor outputs = normal(n, 5, 2).requiresGrad(true);
         Map<String, Tensor> leaves = new LinkedHashMap<>();
@@ -329,8 +326,7 @@ class DSelectKRouterTest extends InScope {
         .hasMessageContaining("without domains");
     assertThatThrownBy(
             () ->
-                router.route(
-                    normal(3, D), context.withDomains(Tensor.of(new long[] {1, 2, 0}, 3))))
+                router.route(normal(3, D), context.withDomains(Tensor.of(new long[] {1, 2, 0}, 3))))
         .isInstanceOf(MoeException.class)
         .hasMessageContaining("domain 2");
   }
@@ -398,7 +394,8 @@ class DSelectKRouterTest extends InScope {
         "need gate \"static\"");
     DSelectKRouter stuck = fixed(5, 1, 1, PLAIN);
     set("gate.code", Tensor.of(new double[] {9, 9, 9}, 1, 3));
-    refused(() -> stuck.route(normal(1, D), train(1)), "stuck on a code that none of the 5 experts");
+    refused(
+        () -> stuck.route(normal(1, D), train(1)), "stuck on a code that none of the 5 experts");
   }
 
   private static void refused(Runnable action, String message) {

@@ -117,8 +117,7 @@ class DeepSeekV2RouterTest extends InScope {
 
   @Test
   void eachDeviceKeepsItsBestWithinItsBudget() {
-    TokenChoice r =
-        route(config("exempt-sequences", 0).build(), normal(B * S, D), train());
+    TokenChoice r = route(config("exempt-sequences", 0).build(), normal(B * S, D), train());
     long budget = K * B * S / 4;
     long[] asked = r.asked().toLongs();
     long[] kept = r.experts().toLongs();
@@ -216,8 +215,7 @@ class DeepSeekV2RouterTest extends InScope {
     Tensor equal = Tensor.zeros(DType.F64, Device.CPU, 12, E);
     // Twelve tokens, each at two devices, every expert and every device equally often.
     int[][] choices = new int[12][];
-    Arrays.setAll(
-        choices, t -> new int[] {3 * (t % 4) + t / 4, 3 * ((t + 1) % 4) + t / 4});
+    Arrays.setAll(choices, t -> new int[] {3 * (t % 4) + t / 4, 3 * ((t + 1) % 4) + t / 4});
     TokenContext context = TokenContext.eval(1, 12);
     TokenChoice even = forced(equal, choices);
     for (String loss : RouterRegistry.named("deepseek-v2").losses()) {

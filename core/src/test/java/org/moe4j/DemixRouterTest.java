@@ -100,19 +100,18 @@ class DemixRouterTest extends InScope {
   void oneDomainIsTheDenseNetwork() {
     for (DType type : new DType[] {DType.F32, DType.F64}) {
       ParameterStore store = new ParameterStore(new RandomSource(3), Device.CPU, type);
-      for (ExpertForm form : new ExpertForm[] {ExpertForm.SWIGLU, ExpertForm.RELU.withBiases(true)}) {
+      for (ExpertForm form :
+          new ExpertForm[] {ExpertForm.SWIGLU, ExpertForm.RELU.withBiases(true)}) {
         ParameterStore own = store.under(form.toString());
         FeedForward dense =
             new FeedForward(form, D, 4, Role.NON_EXPERT, InitScheme.T5, own.under("dense"));
-        MoeConfig config =
-            MoeConfig.builder(D, 4, 1, 1).router("demix").form(form).build();
+        MoeConfig config = MoeConfig.builder(D, 4, 1, 1).router("demix").form(form).build();
         MoeLayer layer = new MoeLayer(config, own.under("moe"));
         FeedForwardExperts experts = (FeedForwardExperts) layer.experts();
         experts.in().tensor().detach().select(0, 0).copyInPlace(dense.in().tensor().detach());
         experts.out().tensor().detach().select(0, 0).copyInPlace(dense.out().tensor().detach());
         Tensor x = normal(20, D).to(type);
-        TokenContext context =
-            TokenContext.eval(1, 20).withDomains(Tensor.of(new long[20]));
+        TokenContext context = TokenContext.eval(1, 20).withDomains(Tensor.of(new long[20]));
         assertThat(layer.forward(x, context).output().toDoubles())
             .containsExactly(dense.forward(x).toDoubles());
       }

@@ -164,7 +164,8 @@ class DomainPosteriorTest extends InScope {
     assertThat(first).containsExactly(1, 0, 0, 0);
     assertThat(DomainPosterior.average(first, PRIOR, false, 0.3))
         .containsExactly(new double[] {0.7 + 0.12, 0.09, 0.06, 0.03}, within(1e-12));
-    for (double[] bad : new double[][] {{1, 2}, {0, 0, 0, 0}, {1, -1, 1, 1}, {Double.NaN, 1, 1, 1}}) {
+    for (double[] bad :
+        new double[][] {{1, 2}, {0, 0, 0, 0}, {1, -1, 1, 1}, {Double.NaN, 1, 1, 1}}) {
       HashRouterTest.refused(
           () -> DomainPosterior.logWeights(likelihood(), bad, DomainPosterior.History.FULL),
           "4 domains");

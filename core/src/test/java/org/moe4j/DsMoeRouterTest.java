@@ -98,8 +98,7 @@ class DsMoeRouterTest extends InScope {
       }
       assertThat(p[t]).containsExactly(Loops.softmax(Loops.matvec(weight, z)), within(1e-10));
     }
-    assertThat(config(2, Map.of()).parameters())
-        .isEqualTo(512L * (D + 1 + E) + 2L * E * D * H);
+    assertThat(config(2, Map.of()).parameters()).isEqualTo(512L * (D + 1 + E) + 2L * E * D * H);
   }
 
   @Test
@@ -108,8 +107,7 @@ class DsMoeRouterTest extends InScope {
     Tensor x = normal(T, D);
     Tensor dy = normal(T, D);
     for (Parameter p : store.all()) {
-      slopes(
-          p.name(), p.tensor(), 1e-6, () -> layer.forward(x, train()).output().mul(dy).sum());
+      slopes(p.name(), p.tensor(), 1e-6, () -> layer.forward(x, train()).output().mul(dy).sum());
     }
     DsMoeRouter router = gate(E, 1, Serving.TOP_K, 0.48);
     Tensor z = normal(T, E).requiresGrad(true);
@@ -141,8 +139,7 @@ class DsMoeRouterTest extends InScope {
       assertThat(r.experts().toLongs()[t]).isEqualTo(best);
       double[][] in = rows(store.named("experts.w_in").tensor().detach().select(0, best));
       double[][] out = rows(store.named("experts.w_out").tensor().detach().select(0, best));
-      double[] e =
-          Loops.expert(ExpertForm.GELU, in, out, new double[0], new double[0], rows(x)[t]);
+      double[] e = Loops.expert(ExpertForm.GELU, in, out, new double[0], new double[0], rows(x)[t]);
       // The weight stays what it was among all.
       double[] expected = Arrays.stream(e).map(v -> v * weight).toArray();
       assertThat(y[t]).containsExactly(expected, within(1e-10));
@@ -224,7 +221,8 @@ class DsMoeRouterTest extends InScope {
     MoeConfig batch = config(2, Map.of()).toBuilder().router("ds-moe-batch-k").build();
     refused(() -> Validity.check(batch, Validity.Use.DECODING, true), "not for decoding");
     refused(
-        () -> Validity.check(batch, Validity.Use.CAUSAL_TRAINING, false), "not for causal training");
+        () -> Validity.check(batch, Validity.Use.CAUSAL_TRAINING, false),
+        "not for causal training");
     MoeConfig each = config(2, Map.of("serving", "threshold"));
     assertThat(Validity.check(each, Validity.Use.DECODING, false)).isEmpty();
     assertThat(Validity.check(each, Validity.Use.CAUSAL_TRAINING, false))
@@ -236,8 +234,7 @@ class DsMoeRouterTest extends InScope {
   void mistakesAreRefused() {
     refused(() -> layer(2, Map.of("serving", "threshold", "threshold", 0)), "threshold 0.0");
     refused(
-        () -> layer(2, Map.of("threshold", 0.5)),
-        "a threshold does not go with serving \"top-k\"");
+        () -> layer(2, Map.of("threshold", 0.5)), "a threshold does not go with serving \"top-k\"");
     refused(() -> layer(2, Map.of("gate-width", 0)), "gate-width 0");
     refused(() -> config(9, Map.of()), "top-k 9 is more than the 8 experts");
     refused(

@@ -145,8 +145,7 @@ class EntropyBalanceTest extends InScope {
     Tensor order = Tensor.of(new long[] {3, 1, 4, 0, 9, 5, 8, 7, 6, 2});
     Balance text = new LocalEntropyBalance(1);
     Balance textSpread = new GlobalEntropyBalance(1, 1);
-    assertThat(at(text, z.indexSelect(0, order), TAGS))
-        .isCloseTo(at(text, z, TAGS), within(1e-12));
+    assertThat(at(text, z.indexSelect(0, order), TAGS)).isCloseTo(at(text, z, TAGS), within(1e-12));
     assertThat(at(textSpread, z.indexSelect(0, order), TAGS))
         .isCloseTo(at(textSpread, z, TAGS), within(1e-12));
     Tensor more = Tensor.cat(List.of(z, normal(5, E)), 0);
@@ -158,7 +157,8 @@ class EntropyBalanceTest extends InScope {
   @Test
   void anAbsentModalityCostsNothing() {
     Tensor z = normal(3, E).requiresGrad(true);
-    for (Balance loss : new Balance[] {new LocalEntropyBalance(4), new GlobalEntropyBalance(4, 1)}) {
+    for (Balance loss :
+        new Balance[] {new LocalEntropyBalance(4), new GlobalEntropyBalance(4, 1)}) {
       Tensor value = loss.loss(route(z), tagged(0, 0, 0));
       assertThat(value.item()).isZero();
       value.backward();
@@ -185,7 +185,9 @@ class EntropyBalanceTest extends InScope {
   @Test
   void sureTokensHaveFiniteGradientsInF32() {
     Tensor z = sure(1, 2, 2, 5).to(DType.F32).detach().requiresGrad(true);
-    LOCAL.loss(route(z), tagged(0, 0, 1, 1)).add(global(3).loss(route(z), tagged(0, 0, 1, 1)))
+    LOCAL
+        .loss(route(z), tagged(0, 0, 1, 1))
+        .add(global(3).loss(route(z), tagged(0, 0, 1, 1)))
         .backward();
     assertThat(z.grad().orElseThrow().allFinite()).isTrue();
   }

@@ -140,9 +140,7 @@ class ExpertChoiceRouterTest extends InScope {
     int[][] all = new int[E][];
     Arrays.setAll(all, e -> IntStream.range(0, 9).toArray());
     same(
-        layer.forward(matrix(x), TokenContext.eval(1, 9)).output(),
-        matrix(outputs(x, all)),
-        1e-12);
+        layer.forward(matrix(x), TokenContext.eval(1, 9)).output(), matrix(outputs(x, all)), 1e-12);
   }
 
   @Test
@@ -161,7 +159,9 @@ class ExpertChoiceRouterTest extends InScope {
     plan.weights().sum().backward();
     double[][] gradient = rows(z.grad().orElseThrow());
     boolean[] taken = new boolean[12];
-    Arrays.stream(indices(plan.tokens())).flatMapToInt(Arrays::stream).forEach(t -> taken[t] = true);
+    Arrays.stream(indices(plan.tokens()))
+        .flatMapToInt(Arrays::stream)
+        .forEach(t -> taken[t] = true);
     for (int t = 0; t < 12; t++) {
       assertThat(Arrays.stream(gradient[t]).anyMatch(g -> g != 0)).isEqualTo(taken[t]);
     }
@@ -205,8 +205,7 @@ class ExpertChoiceRouterTest extends InScope {
       int[][] second = brute(x, 12, 24, 4);
       int[][] both = new int[E][];
       Arrays.setAll(
-          both,
-          e -> IntStream.concat(Arrays.stream(first[e]), Arrays.stream(second[e])).toArray());
+          both, e -> IntStream.concat(Arrays.stream(first[e]), Arrays.stream(second[e])).toArray());
       assertThat(indices(plan.tokens())).isDeepEqualTo(both);
     }
     assertThatThrownBy(
@@ -235,7 +234,8 @@ class ExpertChoiceRouterTest extends InScope {
           TokenContext.eval(1, 15).withPadding(Tensor.of(real, 15).to(DType.BOOL));
       MoeLayer layer = layer(2, options);
       double[][] padded = rows(layer.forward(matrix(x), context).output());
-      double[][] plain = rows(layer.forward(matrix(alone.toArray(double[][]::new)), eval(12)).output());
+      double[][] plain =
+          rows(layer.forward(matrix(alone.toArray(double[][]::new)), eval(12)).output());
       int i = 0;
       for (int t = 0; t < 15; t++) {
         if (real[t] == 1) {
@@ -245,8 +245,7 @@ class ExpertChoiceRouterTest extends InScope {
         }
       }
       byte[] none = new byte[15];
-      TokenContext empty =
-          TokenContext.eval(1, 15).withPadding(Tensor.of(none, 15).to(DType.BOOL));
+      TokenContext empty = TokenContext.eval(1, 15).withPadding(Tensor.of(none, 15).to(DType.BOOL));
       assertThat(layer.forward(matrix(x), empty).output().abs().sum().item()).isZero();
     }
   }
@@ -258,8 +257,14 @@ class ExpertChoiceRouterTest extends InScope {
     for (String solver : List.of("annealed", "dykstra")) {
       Map<String, ?> options =
           Map.of(
-              "cap", 2, "cap-solver", solver, "cap-entropy", solver.equals("dykstra") ? 0.01 : 0.001,
-              "cap-iterations", solver.equals("dykstra") ? 1000 : 0);
+              "cap",
+              2,
+              "cap-solver",
+              solver,
+              "cap-entropy",
+              solver.equals("dykstra") ? 0.01 : 0.001,
+              "cap-iterations",
+              solver.equals("dykstra") ? 1000 : 0);
       ExpertChoice plan = plan(1, options, x, eval(60));
       assertThat(over(plan, 60, 2)).isLessThanOrEqualTo(0.05);
       assertThat(RoutingStats.of(plan, eval(60)).served()).containsOnly(10);
@@ -322,7 +327,10 @@ class ExpertChoiceRouterTest extends InScope {
     assertThatThrownBy(
             () ->
                 Validity.check(
-                    config(2, Map.of()).toBuilder().capacity(Capacity.megablocks(1)).dispatch(Dispatch.BUFFERS).build(),
+                    config(2, Map.of()).toBuilder()
+                        .capacity(Capacity.megablocks(1))
+                        .dispatch(Dispatch.BUFFERS)
+                        .build(),
                     Validity.Use.ENCODER,
                     false))
         .hasMessageContaining("each of its experts takes a fixed number of tokens");

@@ -95,16 +95,14 @@ class FastMoeGatesTest extends InScope {
     Tensor task = normal(4, D);
     slopes("x", x, 1e-6, () -> layer.forward(x, train(4)).output().mul(task).sum());
     for (Parameter p : store.all()) {
-      slopes(
-          p.name(), p.tensor(), 1e-6, () -> layer.forward(x, train(4)).output().mul(task).sum());
+      slopes(p.name(), p.tensor(), 1e-6, () -> layer.forward(x, train(4)).output().mul(task).sum());
     }
   }
 
   @Test
   void theNoisyGatesLossIsTheTwoVariationsWithUnbiasedVariance() {
     ParameterStore own = wide(1);
-    NoisyTopKRouter router =
-        new NoisyTopKRouter(D, 6, 2, 0.01, Init.kaimingUniform(D), own, 0);
+    NoisyTopKRouter router = new NoisyTopKRouter(D, 6, 2, 0.01, Init.kaimingUniform(D), own, 0);
     assertThat(own.named("gate.noise_weight").tensor().abs().max().item())
         .isBetween(0.2, 1 / Math.sqrt(D));
     TokenContext context = train(30);
@@ -117,8 +115,7 @@ class FastMoeGatesTest extends InScope {
     }
     double[] load = r.evidence().membership().orElseThrow().sum(0, false).toDoubles();
     double expected = unbiased(importance) + unbiased(load);
-    assertThat(new FastMoeNoisyBalance().loss(r, context).item())
-        .isCloseTo(expected, within(1e-8));
+    assertThat(new FastMoeNoisyBalance().loss(r, context).item()).isCloseTo(expected, within(1e-8));
   }
 
   private static double unbiased(double[] v) {
@@ -153,8 +150,7 @@ class FastMoeGatesTest extends InScope {
       }
     }
     assertThat(dropped).isPositive();
-    TokenChoice eval =
-        (TokenChoice) layer.forward(x, TokenContext.eval(1, tokens)).routing();
+    TokenChoice eval = (TokenChoice) layer.forward(x, TokenContext.eval(1, tokens)).routing();
     assertThat(eval.wanted().to(DType.I64).sum().item()).isEqualTo(2.0 * tokens);
   }
 
@@ -195,8 +191,7 @@ class FastMoeGatesTest extends InScope {
             .init(InitScheme.SHAZEER)
             .build();
     assertThat(Validity.check(noisy, Validity.Use.ENCODER, false)).isEmpty();
-    assertThatThrownBy(
-            () -> new CapacityRule.WholeTokens(0))
+    assertThatThrownBy(() -> new CapacityRule.WholeTokens(0))
         .isInstanceOf(MoeException.class)
         .hasMessageContaining("factor of 0.0");
   }

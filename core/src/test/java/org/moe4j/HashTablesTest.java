@@ -59,7 +59,8 @@ class HashTablesTest {
       double mean = Arrays.stream(load).sum() / 8.0;
       long top = Arrays.stream(counts).max().orElseThrow();
       for (int k = 0; k < 8; k++) {
-        assertThat((double) load[k]).isLessThanOrEqualTo(Math.max((double) top, mean + (double) least[k]));
+        assertThat((double) load[k])
+            .isLessThanOrEqualTo(Math.max((double) top, mean + (double) least[k]));
       }
       assertThat(HashTables.balanced(counts, 8)).isEqualTo(table);
     }

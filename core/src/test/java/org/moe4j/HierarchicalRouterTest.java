@@ -22,8 +22,7 @@ class HierarchicalRouterTest extends InScope {
   private final ParameterStore store = wide(1);
 
   private HierarchicalRouter router(int a, int b, int k1, int k2) {
-    HierarchicalRouter router =
-        new HierarchicalRouter(D, new Levels(a, b, k1, k2), 0, store, 0);
+    HierarchicalRouter router = new HierarchicalRouter(D, new Levels(a, b, k1, k2), 0, store, 0);
     RandomSource r = new RandomSource(4);
     for (Parameter p : store.all()) {
       p.tensor().detach().copyInPlace(r.normal(0, 0.7, DType.F64, p.tensor().shape()));

@@ -44,9 +44,11 @@ class LookupTest extends InScope {
       Tensor real = ids().ge(0).to(DType.F64);
       Lookup lookup = new Lookup(ids(), N, rows);
       Supplier<Tensor> fast =
-          () -> lookup
+          () ->
+              lookup
                   .mix(parameter, lookup.dots(parameter, x).mul(real).mul(weights))
-                  .square().sum();
+                  .square()
+                  .sum();
       Supplier<Tensor> plain =
           () ->
               lookup

@@ -73,8 +73,7 @@ class MocleRouterTest extends InScope {
   @Test
   void oneExpertWithoutAUniversalOneHasWeightOne() {
     Router router = new MoeLayer(config(1, 1, Map.of()), wide(3), 0).router();
-    TokenChoice plan =
-        (TokenChoice) router.route(normal(6, D), of(TokenContext.eval(2, 3), 1, 4));
+    TokenChoice plan = (TokenChoice) router.route(normal(6, D), of(TokenContext.eval(2, 3), 1, 4));
     assertThat(plan.weights().toDoubles()).containsOnly(1);
     assertThat(plan.experts().toLongs()).containsOnly(0);
   }
@@ -132,7 +131,8 @@ class MocleRouterTest extends InScope {
     ParameterStore store = wide(3);
     MoeLayer layer = new MoeLayer(config(5, 2, Map.of("temperature", 1.0)), store, 0);
     Tensor x = normal(40, D);
-    TokenChoice noisy = (TokenChoice) layer.router().route(x, of(train(8, 5), 2, 2, 2, 2, 2, 2, 2, 2));
+    TokenChoice noisy =
+        (TokenChoice) layer.router().route(x, of(train(8, 5), 2, 2, 2, 2, 2, 2, 2, 2));
     double[][] w = rows(noisy.weights().detach());
     for (int t = 0; t < 40; t++) {
       assertThat(w[t]).containsExactly(w[t / 5 * 5]);
@@ -184,8 +184,7 @@ class MocleRouterTest extends InScope {
   @Test
   void anUnknownClusterIsLeftToTheUniversalExpert() {
     Router router = new MoeLayer(config(4, 2, Map.of()), wide(3), 0).router();
-    TokenChoice plan =
-        (TokenChoice) router.route(normal(4, D), of(TokenContext.eval(2, 2), -1, 2));
+    TokenChoice plan = (TokenChoice) router.route(normal(4, D), of(TokenContext.eval(2, 2), -1, 2));
     assertThat(rows(plan.weights())[0]).containsExactly(0, 1);
     assertThat(indices(plan.experts())[0]).containsExactly(-1, 3);
     assertThat(indices(plan.experts())[2][0]).isNotNegative();

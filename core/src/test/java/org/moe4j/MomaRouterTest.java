@@ -67,8 +67,7 @@ class MomaRouterTest extends InScope {
     for (int m = 0; m < sizes.length; m++) {
       int modality = m;
       int[] members = IntStream.range(0, x.length).filter(t -> tags[t] == modality).toArray();
-      int share =
-          Math.min(members.length, (int) Math.ceil((double) k * members.length / sizes[m]));
+      int share = Math.min(members.length, (int) Math.ceil((double) k * members.length / sizes[m]));
       for (int j = 0; j < sizes[m]; j++, e++) {
         int expert = e;
         double[] column = Arrays.stream(members).mapToDouble(t -> s[t][expert]).toArray();
@@ -132,8 +131,7 @@ class MomaRouterTest extends InScope {
     for (int text : new int[] {0, 1, 3, 20, 21}) {
       long[] tags = new long[21];
       Arrays.fill(tags, text, 21, 1);
-      RoutingStats stats =
-          layer(14, 1, Map.of()).forward(normal(21, D), train(21, tags)).stats();
+      RoutingStats stats = layer(14, 1, Map.of()).forward(normal(21, D), train(21, tags)).stats();
       // In F32, 21 * (1 / 7) rounds up to 4.
       for (int e = 0; e < 14; e++) {
         int n = e < 7 ? text : 21 - text;
@@ -203,8 +201,7 @@ class MomaRouterTest extends InScope {
   void gumbelNoiseIsLogisticAndFinite() {
     Tensor noise =
         MomaRouter.logistic(
-            Tensor.zeros(100_000).to(DType.F64),
-            TokenContext.train(1, 1, new RandomSource(3)));
+            Tensor.zeros(100_000).to(DType.F64), TokenContext.train(1, 1, new RandomSource(3)));
     double mean = noise.mean().item();
     assertThat(mean).isCloseTo(0, within(0.02));
     assertThat(noise.sub(mean).square().mean().item())
@@ -323,9 +320,7 @@ class MomaRouterTest extends InScope {
     int[][] chosen = indices(((ExpertChoice) layer.router().route(x, context)).tokens());
     TokenChoice evaluated =
         (TokenChoice)
-            layer
-                .router()
-                .route(x, TokenContext.eval(1, 96).withDomains(Tensor.of(tags(96), 96)));
+            layer.router().route(x, TokenContext.eval(1, 96).withDomains(Tensor.of(tags(96), 96)));
     int[][] served = indices(evaluated.experts());
     int agree = 0;
     for (int t = 0; t < 96; t++) {
@@ -377,12 +372,10 @@ class MomaRouterTest extends InScope {
     double[][] parallel =
         rows(
             layer
-                .forward(
-                    matrix(x), TokenContext.eval(1, 12).withDomains(Tensor.of(tags, 12)))
+                .forward(matrix(x), TokenContext.eval(1, 12).withDomains(Tensor.of(tags, 12)))
                 .output());
     for (int t = 0; t < 12; t++) {
-      TokenContext one =
-          TokenContext.decode(1, 1).withDomains(Tensor.of(new long[] {tags[t]}, 1));
+      TokenContext one = TokenContext.decode(1, 1).withDomains(Tensor.of(new long[] {tags[t]}, 1));
       double[][] y = rows(layer.forward(matrix(new double[][] {x[t]}), one).output());
       assertThat(y[0]).containsExactly(parallel[t], within(1e-12));
     }
@@ -407,9 +400,7 @@ class MomaRouterTest extends InScope {
     assertThatThrownBy(() -> modalities(Map.of("tags", "domain"), x, TokenContext.eval(1, 6)))
         .hasMessageContaining("needs domains");
     assertThatThrownBy(
-            () ->
-                modalities(
-                    Map.of("tags", "id", "first-image-id", 1), x, TokenContext.eval(1, 6)))
+            () -> modalities(Map.of("tags", "id", "first-image-id", 1), x, TokenContext.eval(1, 6)))
         .hasMessageContaining("needs token ids");
     TokenContext fractions = TokenContext.eval(1, 6).withDomains(Tensor.zeros(6));
     assertThatThrownBy(() -> modalities(Map.of(), x, fractions)).hasMessageContaining("give I64");
@@ -435,9 +426,7 @@ class MomaRouterTest extends InScope {
         .hasMessageContaining("first-image-id above 0");
     assertThatThrownBy(() -> layer(8, 1, Map.of("auxiliary-loss", -1)))
         .hasMessageContaining("auxiliary loss -1.0");
-    assertThat(
-            Validity.check(
-                layer(8, 1, Map.of()).config(), Validity.Use.CAUSAL_TRAINING, false))
+    assertThat(Validity.check(layer(8, 1, Map.of()).config(), Validity.Use.CAUSAL_TRAINING, false))
         .singleElement()
         .asString()
         .contains("looks at other tokens in training");

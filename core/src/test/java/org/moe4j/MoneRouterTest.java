@@ -193,8 +193,7 @@ class MoneRouterTest extends InScope {
 
   @Test
   void exactBinarySharesLoseNoToken() {
-    MoneRouter router =
-        ((MoneRouter) layer(Map.of()).router()).withCapacities(0.1, 0.2, 0.3, 0.4);
+    MoneRouter router = ((MoneRouter) layer(Map.of()).router()).withCapacities(0.1, 0.2, 0.3, 0.4);
     TokenContext context = TokenContext.eval(1, 10);
     assertThat(RoutingStats.of(router.route(normal(10, D), context), context).served())
         .containsExactly(1, 2, 3, 4);
@@ -288,7 +287,10 @@ class MoneRouterTest extends InScope {
     MoeOutput narrow = layer.forward(x, context);
     MoeOutput wide = layer.withRouter(r -> ((MoneRouter) r).withBudget(0.7)).forward(x, context);
     assertThat(choices(wide)).isNotEqualTo(choices(narrow));
-    same(wide.output(), twin(Map.of("budget", 0.7), Dispatch.ONE_HOT).forward(x, context).output(), 1e-12);
+    same(
+        wide.output(),
+        twin(Map.of("budget", 0.7), Dispatch.ONE_HOT).forward(x, context).output(),
+        1e-12);
   }
 
   @Test
@@ -314,8 +316,7 @@ class MoneRouterTest extends InScope {
     double[][] alone = new double[10][];
     System.arraycopy(x, 0, alone, 0, 8);
     System.arraycopy(x, 9, alone, 8, 2);
-    TokenContext padded =
-        TokenContext.eval(1, 12).withPadding(Tensor.of(real, 12).to(DType.BOOL));
+    TokenContext padded = TokenContext.eval(1, 12).withPadding(Tensor.of(real, 12).to(DType.BOOL));
     double[][] y = rows(layer.forward(matrix(x), padded).output());
     double[][] z = rows(layer.forward(matrix(alone), TokenContext.eval(1, 10)).output());
     for (int t = 0; t < 8; t++) {
@@ -334,13 +335,13 @@ class MoneRouterTest extends InScope {
             .build();
     long full = 2L * 768 * 3072;
     assertThat(config.parameters()).isEqualTo(full + 4 * 769 + 1);
-    assertThat(config.flopsPerToken() - 2 * 4 * 768)
-        .isEqualTo(Math.round(0.3 * 2 * full));
+    assertThat(config.flopsPerToken() - 2 * 4 * 768).isEqualTo(Math.round(0.3 * 2 * full));
   }
 
   @Test
   void impossibleSettingsAreRefused() {
-    refused(config(6, Map.of()), "6 nested experts need a width that can be halved 5 times, not 16");
+    refused(
+        config(6, Map.of()), "6 nested experts need a width that can be halved 5 times, not 16");
     refused(config(4, Map.of("budget", 0.125)), "more than 0.125 and less than 1");
     refused(config(4, Map.of("beta", -1)), "beta -1.0");
     MoeConfig limited =

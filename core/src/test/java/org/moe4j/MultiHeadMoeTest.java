@@ -57,8 +57,7 @@ class MultiHeadMoeTest extends InScope {
   void oneHeadIsTheWrappedLayerBetweenTwoMatrices() {
     MoeLayer layer = layer(config(1, Map.of()).build());
     ParameterStore plain = wide(2);
-    MoeLayer inner =
-        new MoeLayer(config(1, Map.of()).router("softmax-top-k").build(), plain);
+    MoeLayer inner = new MoeLayer(config(1, Map.of()).router("softmax-top-k").build(), plain);
     for (String name : new String[] {"gate.weight", "experts.w_in", "experts.w_out"}) {
       plain.named(name).tensor().detach().copyInPlace(store.named(name).tensor().detach());
     }
@@ -86,7 +85,8 @@ class MultiHeadMoeTest extends InScope {
     }
     TokenContext context = TokenContext.eval(1, 2);
     Tensor rows = split.before(matrix(x), context);
-    assertThat(rows(rows)).isDeepEqualTo(new double[][] {{0, 1}, {2, 3}, {4, 5}, {10, 11}, {12, 13}, {14, 15}});
+    assertThat(rows(rows))
+        .isDeepEqualTo(new double[][] {{0, 1}, {2, 3}, {4, 5}, {10, 11}, {12, 13}, {14, 15}});
     assertThat(rows(split.after(rows, rows, context))).isDeepEqualTo(x);
   }
 
@@ -103,8 +103,7 @@ class MultiHeadMoeTest extends InScope {
         for (int e : Loops.top(p, 2)) {
           double[][] in = rows(store.named("experts.w_in").tensor().detach().select(0, e));
           double[][] out = rows(store.named("experts.w_out").tensor().detach().select(0, e));
-          double[] o =
-              Loops.expert(ExpertForm.RELU, in, out, new double[0], new double[0], part);
+          double[] o = Loops.expert(ExpertForm.RELU, in, out, new double[0], new double[0], part);
           for (int i = 0; i < wide; i++) {
             joined[h * wide + i] += p[e] * o[i];
           }
@@ -189,8 +188,7 @@ class MultiHeadMoeTest extends InScope {
       long router = 768L * experts[h - 1];
       assertThat(config.flopsPerToken() / 2 - router).isEqualTo(published[h - 1]);
       long own = 768 / h * (long) experts[h - 1];
-      assertThat((double) (config.parameters() - own))
-          .isCloseTo(parameters[h - 1], within(0.01e6));
+      assertThat((double) (config.parameters() - own)).isCloseTo(parameters[h - 1], within(0.01e6));
       if (h > 1) {
         MultiHeadParity parity = MultiHeadParity.of(base, h, h);
         assertThat(parity.hidden()).isEqualTo(hidden[h - 1]);
@@ -206,8 +204,7 @@ class MultiHeadMoeTest extends InScope {
     assertThat(MultiHeadParity.of(base, 3, 1)).isEqualTo(new MultiHeadParity(288, 31, 31.0));
     refused(
         () ->
-            MultiHeadParity.of(
-                MoeConfig.builder(96, 64, 8, 1).form(ExpertForm.RELU).build(), 3, 1),
+            MultiHeadParity.of(MoeConfig.builder(96, 64, 8, 1).form(ExpertForm.RELU).build(), 3, 1),
         "equal cost of mh-moe");
     refused(() -> MultiHeadParity.of(base, 5, 1), "5 heads");
     refused(() -> MultiHeadParity.of(base, 3, 5), "would match");
@@ -223,8 +220,7 @@ class MultiHeadMoeTest extends InScope {
     // 3 parts of 2 experts each meet at most all 4.
     MoeConfig config = config(3, Map.of()).build();
     assertThat(config.activeParameters()).isEqualTo(config.parameters());
-    assertThat(config.flopsPerToken())
-        .isEqualTo(2 * (2 * D * D + 2 * 2 * D * H + D * E));
+    assertThat(config.flopsPerToken()).isEqualTo(2 * (2 * D * D + 2 * 2 * D * H + D * E));
   }
 
   @Test
@@ -359,8 +355,7 @@ class MultiHeadMoeTest extends InScope {
 
   @Test
   void innerOptionsReachTheInnerRouterAndMistakesAreRefused() {
-    MoeLayer layer =
-        layer(config(2, Map.of("inner-options", "renormalise=no, scale=2.5")).build());
+    MoeLayer layer = layer(config(2, Map.of("inner-options", "renormalise=no, scale=2.5")).build());
     Gating gating = ((LinearRouter) layer.router()).gating();
     assertThat(gating.renormalise().when()).isEqualTo(Renormalise.When.NO);
     assertThat(gating.scale()).isEqualTo(2.5);

@@ -232,7 +232,9 @@ class NoisyTopKRouterTest extends InScope {
         loss.add(new LoadBalance().loss(r, context)).backward();
         for (Parameter p : store.all()) {
           Tensor g = p.tensor().grad().orElseThrow();
-          p.tensor().detach().addInPlace(g, -0.05 * (1 - step / 250.0) / Math.max(1e-9, g.abs().max().item()));
+          p.tensor()
+              .detach()
+              .addInPlace(g, -0.05 * (1 - step / 250.0) / Math.max(1e-9, g.abs().max().item()));
           p.tensor().clearGrad();
         }
       }

@@ -18,10 +18,7 @@ class ProductKeyRouterTest extends InScope {
   private static final int D = 6;
 
   private static MoeConfig config(String router, int experts, int k, Map<String, ?> options) {
-    return MoeConfig.builder(D, 1, experts, k)
-        .router(router, options)
-        .init(InitScheme.T5)
-        .build();
+    return MoeConfig.builder(D, 1, experts, k).router(router, options).init(InitScheme.T5).build();
   }
 
   private static TokenContext train(long tokens) {
@@ -129,8 +126,7 @@ class ProductKeyRouterTest extends InScope {
         }
       }
       Tensor in = normal(6, D).requiresGrad(true);
-      slopes(
-          norm + " x", in, 2e-5, () -> layer.forward(in, train(6)).output().mul(dy).sum());
+      slopes(norm + " x", in, 2e-5, () -> layer.forward(in, train(6)).output().mul(dy).sum());
     }
   }
 
@@ -259,8 +255,7 @@ class ProductKeyRouterTest extends InScope {
     assertThat(usage.unevenness()).isCloseTo(0, within(1e-12));
     ExpertUsage one = new ExpertUsage(4);
     Tensor always = Tensor.of(new long[] {2, 2, -1}, 3, 1);
-    one.add(
-        new Retrieval(4, always, Tensor.of(new double[] {0.2, 0.7, 9}, 3, 1), Evidence.none()));
+    one.add(new Retrieval(4, always, Tensor.of(new double[] {0.2, 0.7, 9}, 3, 1), Evidence.none()));
     assertThat(one.share()).isEqualTo(0.25);
     assertThat(one.unevenness()).isCloseTo(Math.log(4), within(1e-12));
   }

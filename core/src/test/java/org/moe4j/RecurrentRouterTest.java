@@ -35,8 +35,7 @@ class RecurrentRouterTest extends InScope {
   private static List<Router> layers(int n, ParameterStore store, MoeConfig config) {
     return new ArrayList<>(
         IntStream.range(0, n)
-            .mapToObj(
-                i -> new MoeLayer(config, store.under("layers." + 2 * i), 2 * i).router())
+            .mapToObj(i -> new MoeLayer(config, store.under("layers." + 2 * i), 2 * i).router())
             .toList());
   }
 

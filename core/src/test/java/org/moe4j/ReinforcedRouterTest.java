@@ -51,7 +51,9 @@ class ReinforcedRouterTest extends InScope {
   /** The reward of each token by the expert it has. */
   private static Reward reward(TokenChoice plan, IntToDoubleFunction of) {
     return reward(
-        Arrays.stream(plan.choices().toLongs()).mapToDouble(e -> of.applyAsDouble((int) e)).toArray());
+        Arrays.stream(plan.choices().toLongs())
+            .mapToDouble(e -> of.applyAsDouble((int) e))
+            .toArray());
   }
 
   @Test
@@ -81,7 +83,8 @@ class ReinforcedRouterTest extends InScope {
     for (Action action : Action.values()) {
       ParameterStore store = wide(1);
       ReinforcedRouter router = router(4, 6, action, 0.9, POLICY_ALONE, store);
-      long[] best = Selection.top(x.mm(store.named("gate.weight").tensor().detach().t()), 1).toLongs();
+      long[] best =
+          Selection.top(x.mm(store.named("gate.weight").tensor().detach().t()), 1).toLongs();
       assertThat(router.route(x, TokenContext.eval(1, 50)).experts().toLongs())
           .containsExactly(best);
       long[] trained = router.route(x, train(50, 3)).experts().toLongs();

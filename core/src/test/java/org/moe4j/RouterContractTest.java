@@ -62,9 +62,7 @@ class RouterContractTest extends InScope {
           entry(
               "deepseek-v2",
               new Shape(
-                  E,
-                  new int[] {2},
-                  Map.of("groups", 2, "kept-groups", 2, "device-capacity", 0))),
+                  E, new int[] {2}, Map.of("groups", 2, "kept-groups", 2, "device-capacity", 0))),
           // A width of 6 can be halved once; two experts cost at least half of the whole.
           entry("mone", new Shape(2, new int[] {1}, Map.of("budget", 0.75))),
           // Product keys: a square number.

@@ -87,17 +87,13 @@ class SBaseRouterTest extends InScope {
   @Test
   void gradientsFlowThroughTheGateAlone() {
     ParameterStore store = wide(1);
-    MoeConfig config =
-        MoeConfig.builder(6, 4, 5, 2).router("s-base").init(InitScheme.T5).build();
+    MoeConfig config = MoeConfig.builder(6, 4, 5, 2).router("s-base").init(InitScheme.T5).build();
     MoeLayer layer = new MoeLayer(config, store);
     Tensor x = normal(20, 6).requiresGrad(true);
     Tensor target = normal(20, 6);
     for (Parameter p : store.all()) {
       slopes(
-          p.name(),
-          p.tensor(),
-          1e-5,
-          () -> layer.forward(x, train(20)).output().mul(target).sum());
+          p.name(), p.tensor(), 1e-5, () -> layer.forward(x, train(20)).output().mul(target).sum());
     }
     slopes("x", x, 1e-5, () -> layer.forward(x, train(20)).output().mul(target).sum());
   }

@@ -63,12 +63,7 @@ class SigmaMoeRouterTest extends InScope {
     Tensor x = normal(4, D);
     Tensor every = Tensor.arange(0, E).unsqueeze(0).expand(4, E).contiguous();
     TokenChoice all =
-        TokenChoice.of(
-            E,
-            every,
-            Tensor.ones(4, E).to(DType.F64),
-            Gating.FIXED,
-            Evidence.none());
+        TokenChoice.of(E, every, Tensor.ones(4, E).to(DType.F64), Gating.FIXED, Evidence.none());
     Tensor y = new DroplessDispatcher().apply(x, all, bank, TokenContext.eval(1, 4));
     Tensor in = bank.in().tensor().detach().reshape(3L * E, D);
     Tensor out = bank.out().tensor().detach().transpose(0, 1).reshape(D, 3L * E);
@@ -103,8 +98,7 @@ class SigmaMoeRouterTest extends InScope {
   void equalRowsKeepTheDeviationTheyHad() {
     Tensor before = new RandomSource(4).normal(0, 0.3, DType.F32, 10, 7);
     Tensor after = SigmaMoeRouter.equalRows(0.3).make(new RandomSource(4), 10, 7);
-    assertThat(deviation(after.toDoubles()))
-        .isCloseTo(deviation(before.toDoubles()), within(1e-6));
+    assertThat(deviation(after.toDoubles())).isCloseTo(deviation(before.toDoubles()), within(1e-6));
     assertThat(SigmaMoeRouter.equalRows(0.3).make(new RandomSource(4), 1, 1).allFinite()).isTrue();
   }
 

@@ -66,8 +66,7 @@ class SoftMoeRouterTest extends InScope {
 
   /** One sequence by loops; tokens that are not real neither give nor get. */
   private double[][] loops(double[][] x, boolean[] real) {
-    double[][] columns =
-        transposed(rows(store.named("gate.phi").tensor().detach().view(D, E * P)));
+    double[][] columns = transposed(rows(store.named("gate.phi").tensor().detach().view(D, E * P)));
     double[][] unitX = unit(x);
     double[][] unitPhi = unit(columns);
     int slots = E * P;
@@ -94,8 +93,7 @@ class SoftMoeRouterTest extends InScope {
       }
       double[][] in = rows(store.named("experts.w_in").tensor().detach().select(0, r / P));
       double[][] out = rows(store.named("experts.w_out").tensor().detach().select(0, r / P));
-      outputs[r] =
-          Loops.expert(ExpertForm.RELU, in, out, new double[0], new double[0], slot);
+      outputs[r] = Loops.expert(ExpertForm.RELU, in, out, new double[0], new double[0], slot);
     }
     double[][] y = new double[x.length][D];
     for (int t = 0; t < x.length; t++) {
@@ -121,8 +119,7 @@ class SoftMoeRouterTest extends InScope {
     double[][] padded =
         rows(
             layer
-                .forward(
-                    x, TokenContext.eval(2, S).withPadding(Tensor.of(mask).to(DType.BOOL)))
+                .forward(x, TokenContext.eval(2, S).withPadding(Tensor.of(mask).to(DType.BOOL)))
                 .output());
     for (int g = 0; g < 2; g++) {
       double[][] part = Arrays.copyOfRange(in, g * S, (g + 1) * S);
@@ -286,9 +283,7 @@ class SoftMoeRouterTest extends InScope {
     assertThat(SoftMoeRouter.slots(8, 1, 5)).isEqualTo(2);
     assertThat(SoftMoeRouter.slots(10, 1, 4)).isEqualTo(2); // 2.5, half to even
     MoeConfig config =
-        MoeConfig.builder(16, 6, 5, 1)
-            .router("soft-moe", Map.of("slots", 0, "tokens", 8))
-            .build();
+        MoeConfig.builder(16, 6, 5, 1).router("soft-moe", Map.of("slots", 0, "tokens", 8)).build();
     ParameterStore made = new ParameterStore(new RandomSource(1), Device.CPU);
     new MoeLayer(config, made);
     assertThat(made.named("gate.phi").tensor().shape()).containsExactly(16, 5, 2);

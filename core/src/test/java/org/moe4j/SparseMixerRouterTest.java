@@ -154,8 +154,7 @@ class SparseMixerRouterTest extends InScope {
     for (Estimator estimator : Estimator.values()) {
       double sharpness = estimator == Estimator.V2 ? 1 : 0.5;
       double full = estimator == Estimator.V2 ? 0.25 : 0.625;
-      TokenChoice r =
-          gate(4, 1, 10, Mask.CODE, estimator, true).route(rows(Z, n), train(n, 4));
+      TokenChoice r = gate(4, 1, 10, Mask.CODE, estimator, true).route(rows(Z, n), train(n, 4));
       double[] p = masked(Z, allBut(4), 10, sharpness);
       int[][] drawn = indices(r.experts());
       double[] w = r.weights().toDoubles();
@@ -183,8 +182,7 @@ class SparseMixerRouterTest extends InScope {
     for (Estimator estimator : Estimator.values()) {
       double sharpness = estimator == Estimator.V2 ? 1 : 0.5;
       Tensor x = rows(Z, n);
-      TokenChoice routing =
-          gate(4, 2, r, Mask.CODE, estimator, true).route(x, train(n, 5));
+      TokenChoice routing = gate(4, 2, r, Mask.CODE, estimator, true).route(x, train(n, 5));
       double[][] g = rows(normal(n, 2));
       routing.weights().mul(matrix(g)).sum().backward();
       double[][] gradient = rows(x.grad().orElseThrow());
@@ -209,11 +207,9 @@ class SparseMixerRouterTest extends InScope {
 
   @Test
   void aWideJitterKeepsAllAndNoneKeepsTheBest() {
-    double[] w =
-        gate(4, 2, 1e9).route(rows(Z, 1), TokenContext.eval(1, 1)).weights().toDoubles();
+    double[] w = gate(4, 2, 1e9).route(rows(Z, 1), TokenContext.eval(1, 1)).weights().toDoubles();
     assertThat(w[0]).isCloseTo(Loops.softmax(Z)[0], within(1e-12));
-    assertThat(w[1])
-        .isCloseTo(Loops.softmax(new double[] {0.8, 0.3, -0.4})[0], within(1e-12));
+    assertThat(w[1]).isCloseTo(Loops.softmax(new double[] {0.8, 0.3, -0.4})[0], within(1e-12));
     Tensor x = rows(Z, 1);
     TokenChoice sure = gate(4, 2, 0).route(x, train(1, 1));
     assertThat(sure.experts().toLongs()).containsExactly(0, 1);
@@ -243,8 +239,7 @@ class SparseMixerRouterTest extends InScope {
   }
 
   /** d/dz of sum_i p_i f(q_i E_i) by differences; q is p, or p held where {@code detached}. */
-  private static double[] exact(
-      ToDoubleFunction<double[]> f, double sharpness, boolean detached) {
+  private static double[] exact(ToDoubleFunction<double[]> f, double sharpness, boolean detached) {
     double[] gradient = new double[4];
     double[] held = masked(Z, allBut(4), 1e9, sharpness);
     for (int e = 0; e < 4; e++) {
@@ -272,15 +267,13 @@ class SparseMixerRouterTest extends InScope {
       ToDoubleFunction<double[]> plain) {
     int n = 60_000;
     Tensor x = rows(Z, n);
-    TokenChoice r =
-        gate(4, 1, 1e9, Mask.CODE, estimator, shortcut).route(x, train(n, 11));
+    TokenChoice r = gate(4, 1, 1e9, Mask.CODE, estimator, shortcut).route(x, train(n, 11));
     Tensor outputs = matrix(OUTPUTS).indexSelect(0, r.experts().reshape(n));
     f.apply(outputs.mul(r.weights())).sum().backward();
     Tensor gradient = x.grad().orElseThrow();
     double[] mean = gradient.mean(0, false).toDoubles();
     double[] square = gradient.square().mean(0, false).toDoubles();
-    double[] exact =
-        exact(plain, estimator == Estimator.V2 ? 1 : 0.5, estimator == Estimator.V2);
+    double[] exact = exact(plain, estimator == Estimator.V2 ? 1 : 0.5, estimator == Estimator.V2);
     double worst = 0;
     for (int e = 0; e < 4; e++) {
       double error = Math.sqrt((square[e] - mean[e] * mean[e]) / n);
@@ -292,8 +285,7 @@ class SparseMixerRouterTest extends InScope {
   @Test
   void withoutTheShortcutTheEstimateIsExactForCubicLosses() {
     for (Estimator estimator : Estimator.values()) {
-      assertThat(
-              deviation(estimator, false, SparseMixerRouterTest::cubic, y -> cubic(y)))
+      assertThat(deviation(estimator, false, SparseMixerRouterTest::cubic, y -> cubic(y)))
           .as("%s", estimator)
           .isLessThan(4);
     }

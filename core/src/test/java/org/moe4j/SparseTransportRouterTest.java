@@ -112,8 +112,7 @@ class SparseTransportRouterTest extends InScope {
     }
     TokenContext context = train(1, 256);
     double[] greedy =
-        RoutingStats.of(
-                router("softmax-top-k", 8, 1, Map.of()).route(matrix(z), context), context)
+        RoutingStats.of(router("softmax-top-k", 8, 1, Map.of()).route(matrix(z), context), context)
             .asked();
     double before = Loops.variation(greedy);
     for (int iterations : new int[] {20, 500}) {
@@ -256,8 +255,7 @@ class SparseTransportRouterTest extends InScope {
     assertThat(router.route(matrix(z), empty).evidence().selection().orElseThrow().toDoubles())
         .containsOnly(0);
     if (name.equals("sparse-ot-token")) {
-      Tensor alone =
-          router.route(matrix(only), train(1, 8)).evidence().selection().orElseThrow();
+      Tensor alone = router.route(matrix(only), train(1, 8)).evidence().selection().orElseThrow();
       for (int t = 0, n = 0; t < 10; t++) {
         assertThat(rows(padded)[t])
             .containsExactly(real[t] != 0 ? rows(alone)[n++] : new double[4], within(1e-12));

@@ -242,8 +242,7 @@ class SparseTransportTest {
       String[] words = line.split(" ", -1);
       int m = Integer.parseInt(words[1]);
       int n = Integer.parseInt(words[2]);
-      double[] v =
-          Arrays.stream(words).skip(5).mapToDouble(Double::parseDouble).toArray();
+      double[] v = Arrays.stream(words).skip(5).mapToDouble(Double::parseDouble).toArray();
       SparseTransport t =
           new SparseTransport(
               Arrays.copyOfRange(v, m + n, m + n + m * n),

@@ -26,8 +26,7 @@ class SpeechMoeRouterTest extends InScope {
   private MoeLayer layer(int index) {
     MoeConfig config =
         MoeConfig.builder(D, 4, E, 1)
-            .router(
-                "speech-moe", Map.of("embedding-width", WIDTH, "embedding-classes", 7))
+            .router("speech-moe", Map.of("embedding-width", WIDTH, "embedding-classes", 7))
             .init(InitScheme.T5)
             .balance(new SparsityL1(), 0.1)
             .balance(new MeanImportance(), 0.1)
@@ -84,7 +83,8 @@ class SpeechMoeRouterTest extends InScope {
       assertThat(rows(r.weights())[t][0]).isCloseTo(p[best], within(1e-12));
     }
     // One network for both layers.
-    assertThat(store.all().stream().filter(p -> p.name().startsWith("speech_embedding"))).hasSize(5);
+    assertThat(store.all().stream().filter(p -> p.name().startsWith("speech_embedding")))
+        .hasSize(5);
     MoeConfig c = first.config();
     assertThat(2 * c.parameters() - c.commonParameters()).isEqualTo(store.count(p -> true));
   }

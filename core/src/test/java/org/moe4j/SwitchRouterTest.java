@@ -86,8 +86,7 @@ class SwitchRouterTest extends InScope {
   void argmaxDrawsNothing() {
     Router router = router("switch", Map.of("exploration", "argmax"));
     Tensor x = normal(40, D);
-    isTopOneOf(
-        (TokenChoice) router.route(x, TokenContext.of(Phase.TRAIN, 1, 40)), logits(rows(x)));
+    isTopOneOf((TokenChoice) router.route(x, TokenContext.of(Phase.TRAIN, 1, 40)), logits(rows(x)));
   }
 
   @Test
@@ -95,8 +94,7 @@ class SwitchRouterTest extends InScope {
     Router router = router("switch", Map.of("exploration", "sample"));
     int draws = 20_000;
     Tensor one = normal(1, D);
-    TokenChoice r =
-        (TokenChoice) router.route(one.expand(draws, D).contiguous(), train(draws, 5));
+    TokenChoice r = (TokenChoice) router.route(one.expand(draws, D).contiguous(), train(draws, 5));
     double[] p = Loops.softmax(logits(rows(one))[0]);
     int[] count = new int[E];
     double[][] weights = rows(r.weights());

@@ -23,8 +23,7 @@ class TopNGateTest extends InScope {
   private static GShardRouter gate(int experts, int k, Further further, Renormalise how) {
     ParameterStore store = wide(1);
     GShardRouter router =
-        new GShardRouter(
-            experts, experts, k, further, further, how, false, Init.zeros(), store, 0);
+        new GShardRouter(experts, experts, k, further, further, how, false, Init.zeros(), store, 0);
     double[][] eye = new double[experts][experts];
     for (int e = 0; e < experts; e++) {
       eye[e][e] = 1;
@@ -91,12 +90,11 @@ class TopNGateTest extends InScope {
           TokenChoice plan =
               capacity.apply(gate(experts, k, Policy.RANDOM, own).route(z, context), context);
           long slots = Math.max(4, (long) (tokens * factor / experts));
-          same(
-              matrix(dense(plan)),
-              matrix(sequential(rows(z), u, k, thresholds, slots)),
-              1e-12);
+          same(matrix(dense(plan)), matrix(sequential(rows(z), u, k, thresholds, slots)), 1e-12);
           long[] served = new long[experts];
-          Arrays.stream(plan.experts().toLongs()).filter(e -> e >= 0).forEach(e -> served[(int) e]++);
+          Arrays.stream(plan.experts().toLongs())
+              .filter(e -> e >= 0)
+              .forEach(e -> served[(int) e]++);
           assertThat(Arrays.stream(served).max().orElseThrow()).isLessThanOrEqualTo(slots);
         }
       }

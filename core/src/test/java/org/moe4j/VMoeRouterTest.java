@@ -62,8 +62,7 @@ class VMoeRouterTest extends InScope {
     double[][] y = new double[x.length][D];
     for (int start = 0; start < x.length; start += group) {
       int begin = start;
-      Integer[] sequence =
-          IntStream.range(begin, begin + group).boxed().toArray(Integer[]::new);
+      Integer[] sequence = IntStream.range(begin, begin + group).boxed().toArray(Integer[]::new);
       double[][] p = Arrays.stream(z).map(Loops::softmax).toArray(double[][]::new);
       Comparator<Integer> surest =
           Comparator.comparingDouble(
@@ -117,10 +116,7 @@ class VMoeRouterTest extends InScope {
             }
             long slots = capacity.slots(context, E, 2);
             MoeOutput out = layer.forward(x, context);
-            same(
-                out.output(),
-                matrix(sequential(rows(x), used, 16, slots, order, store)),
-                1e-10);
+            same(out.output(), matrix(sequential(rows(x), used, 16, slots, order, store)), 1e-10);
             if (slots >= 16) {
               assertThat(out.stats().dropRate()).isZero();
             }
@@ -248,8 +244,7 @@ class VMoeRouterTest extends InScope {
           signal.name(),
           leaf,
           1e-5,
-          () ->
-              loss(signal, Grouping.tokens(6)).loss(router.route(x, train(12, 9)), train(12, 9)));
+          () -> loss(signal, Grouping.tokens(6)).loss(router.route(x, train(12, 9)), train(12, 9)));
     }
   }
 
@@ -258,8 +253,7 @@ class VMoeRouterTest extends InScope {
     ParameterStore store = wide(4);
     VMoeRouter router = router(store, 2, 1);
     Tensor x = normal(3, D);
-    double[][] p =
-        rows(router.route(x, train(3, 9)).evidence().membership().orElseThrow());
+    double[][] p = rows(router.route(x, train(3, 9)).evidence().membership().orElseThrow());
     double[][] z = rows(x.matmul(store.named("gate.weight").tensor().detach().t()));
     double[][] n = noise(3, 9);
     Random redraw = new Random(3);
@@ -306,12 +300,7 @@ class VMoeRouterTest extends InScope {
     assertThat(router.route(x, training).weights().toDoubles()).isNotEqualTo(one);
     double[][] w = rows(router.route(x, TokenContext.eval(1, 10)).weights());
     double[][] p =
-        rows(
-            router
-                .route(x, TokenContext.eval(1, 10))
-                .evidence()
-                .probabilities()
-                .orElseThrow());
+        rows(router.route(x, TokenContext.eval(1, 10)).evidence().probabilities().orElseThrow());
     for (int t = 0; t < 10; t++) {
       double[] sorted = Arrays.stream(p[t]).sorted().toArray();
       assertThat(w[t]).containsExactly(sorted[E - 1], sorted[E - 2]);
@@ -329,9 +318,7 @@ class VMoeRouterTest extends InScope {
     Tensor x = normal(10, D);
     TokenContext context = TokenContext.eval(1, 10);
     same(
-        single.route(x, context).weights(),
-        trained.route(x, context).weights().narrow(1, 0, 1),
-        0);
+        single.route(x, context).weights(), trained.route(x, context).weights().narrow(1, 0, 1), 0);
   }
 
   @Test

@@ -69,8 +69,7 @@ class ValidityMatrixTest extends InScope {
     for (double factor : new double[] {0.3, 1.25}) {
       for (DropOrder order : DropOrder.values()) {
         for (Dispatch how : List.of(Dispatch.BUFFERS, Dispatch.ONE_HOT)) {
-          MoeConfig limited =
-              config(name).capacity(capacity(factor, order)).dispatch(how).build();
+          MoeConfig limited = config(name).capacity(capacity(factor, order)).dispatch(how).build();
           try {
             Validity.check(limited, Validity.Use.ENCODER, false);
           } catch (MoeException e) {
@@ -136,8 +135,7 @@ class ValidityMatrixTest extends InScope {
         .isEqualTo(
             decodes ? List.of() : List.of(Validity.Use.CAUSAL_TRAINING, Validity.Use.DECODING));
     if (RouterRegistry.named(name).form() == RoutingForm.TOKEN_CHOICE) {
-      MoeConfig priority =
-          config(name).capacity(capacity(1, DropOrder.PRIORITY)).build();
+      MoeConfig priority = config(name).capacity(capacity(1, DropOrder.PRIORITY)).build();
       assertThatThrownBy(() -> Validity.check(priority, Validity.Use.DECODING, true))
           .isInstanceOf(MoeException.class);
     }

@@ -13,7 +13,8 @@ import org.moe4j.BalancedAssignment;
 
 /**
  * Solves one balanced assignment and prints the solving thread's processor time of the first call,
- * the median of all calls, and the sum it found, as JSON. Called by {@code bench/scripts/compare_assignment.sh}.
+ * the median of all calls, and the sum it found, as JSON. Called by {@code
+ * bench/scripts/compare_assignment.sh}.
  */
 public final class AssignmentTime {
   private AssignmentTime() {}

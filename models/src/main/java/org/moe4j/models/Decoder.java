@@ -125,8 +125,7 @@ public final class Decoder implements AutoCloseable {
     }
     LmLoss.Scored scored = LmLoss.scored(flat, head.tensor(), wanted);
     Tensor learned = context.carried().rewarded(scored.reward());
-    return new DecoderLoss(
-        scored.mean().add(out.balance()).add(learned), scored.mean(), out);
+    return new DecoderLoss(scored.mean().add(out.balance()).add(learned), scored.mean(), out);
   }
 
   /**
@@ -138,8 +137,7 @@ public final class Decoder implements AutoCloseable {
   public Tensor decode(Tensor ids, KvCache cache) {
     check(ids, cache.length());
     Tensor unknown = Tensor.full(-1, DType.I64, ids.device(), ids.shape());
-    return decode(
-        ids, cache, TokenContext.decode(ids.size(0), ids.size(1)).withDomains(unknown));
+    return decode(ids, cache, TokenContext.decode(ids.size(0), ids.size(1)).withDomains(unknown));
   }
 
   /**
@@ -165,8 +163,8 @@ public final class Decoder implements AutoCloseable {
   }
 
   /**
-   * Begins to read {@code batch} sequences, up to {@code capacity} tokens of each: with a cache, and
-   * for a model of domain experts (S14) as the mixture over domains.
+   * Begins to read {@code batch} sequences, up to {@code capacity} tokens of each: with a cache,
+   * and for a model of domain experts (S14) as the mixture over domains.
    */
   public Reading reading(int batch, int capacity) {
     if (DomainMixture.serves(this)) {

@@ -19,17 +19,17 @@ import org.moe4j.tensor.Scope;
 import org.moe4j.tensor.Tensor;
 
 /**
- * Adding, removing and training single experts of a DEMix model (S14, "DEMix Layers", sections 5 and
- * 6). Every other weight keeps every bit.
+ * Adding, removing and training single experts of a DEMix model (S14, "DEMix Layers", sections 5
+ * and 6). Every other weight keeps every bit.
  */
 public final class DomainExperts {
   private DomainExperts() {}
 
   /**
    * A new model with one expert more, a copy of {@code copied}, for a domain with the next number.
-   * Its prior is 0, so what the mixture says is unchanged until the prior is estimated anew. To adapt
-   * to a new domain: estimate the prior on its text, copy the likeliest expert, {@link #trainOnly
-   * train the copy alone} on text of the new label, estimate the prior again.
+   * Its prior is 0, so what the mixture says is unchanged until the prior is estimated anew. To
+   * adapt to a new domain: estimate the prior on its text, copy the likeliest expert, {@link
+   * #trainOnly train the copy alone} on text of the new label, estimate the prior again.
    *
    * @param model stays the caller's, as the result is
    */

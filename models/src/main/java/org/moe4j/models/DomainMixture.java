@@ -19,8 +19,8 @@ import org.moe4j.tensor.Tensor;
 /**
  * A DEMix model on text of unknown domain (S14, "DEMix Layers", section 4.2): each expert reads the
  * whole text, in all layers at once, and their probabilities of the next token are mixed by the
- * posterior over domains given the tokens before. n experts cost n passes; those whose prior is 0 are
- * not run (but by {@link History#LAST_TOKEN}). The prior is the model's state:
+ * posterior over domains given the tokens before. n experts cost n passes; those whose prior is 0
+ * are not run (but by {@link History#LAST_TOKEN}). The prior is the model's state:
  *
  * <ul>
  *   <li>uniform in a new model;
@@ -173,8 +173,7 @@ public final class DomainMixture {
   public void update(Scores scores) {
     long batches = router.batches();
     double[] next =
-        DomainPosterior.average(
-            prior(), scores.posterior, batches == 0, DomainPosterior.DECAY);
+        DomainPosterior.average(prior(), scores.posterior, batches == 0, DomainPosterior.DECAY);
     router.prior(next, batches + 1);
   }
 
@@ -182,7 +181,8 @@ public final class DomainMixture {
    * Estimates the prior anew, by updating from the uniform one, and leaves it fixed.
    *
    * @param texts of the target domain
-   * @param sequences no further batch is read behind so many; {@link #CACHED_SEQUENCES} in the paper
+   * @param sequences no further batch is read behind so many; {@link #CACHED_SEQUENCES} in the
+   *     paper
    */
   public void cachePrior(Iterable<Sequences> texts, int sequences) {
     resetPrior();

@@ -127,8 +127,7 @@ class DomainMixtureTest {
         Tensor picked =
             expected.gather(2, batch.targets().unsqueeze(2)).reshape(2, S).to(DType.F64);
         assertThat(picked.toDoubles())
-            .containsExactly(
-                mixture.score(batch).logProbability().toDoubles(), within(1e-5));
+            .containsExactly(mixture.score(batch).logProbability().toDoubles(), within(1e-5));
       }
     }
   }
@@ -151,9 +150,10 @@ class DomainMixtureTest {
       DomainMixture.Sequences batch = sequences();
       double[] whole = mixture.score(batch).logProbability().toDoubles();
       Tensor cut = batch.targets().copy();
-      cut.select(0, 1).narrow(0, 5, S - 5).copyInPlace(Tensor.full(-100, DType.I64, cut.device(), S - 5));
-      DomainMixture.Scores scores =
-          mixture.score(new DomainMixture.Sequences(batch.ids(), cut));
+      cut.select(0, 1)
+          .narrow(0, 5, S - 5)
+          .copyInPlace(Tensor.full(-100, DType.I64, cut.device(), S - 5));
+      DomainMixture.Scores scores = mixture.score(new DomainMixture.Sequences(batch.ids(), cut));
       double[] some = scores.logProbability().toDoubles();
       assertThat(Arrays.copyOf(some, S + 5)).isEqualTo(Arrays.copyOf(whole, S + 5));
       assertThat(Arrays.copyOfRange(some, S + 5, 2 * S)).containsOnly(0);
@@ -205,8 +205,7 @@ class DomainMixtureTest {
     try (Decoder model = model()) {
       new DomainMixture(model).prior(PRIOR);
       HfCheckpoint.save(dir, model, HfCheckpoint.SaveOptions.DEFAULT.withDtype(DType.F64));
-      try (Decoder loaded =
-              HfCheckpoint.load(dir, Device.CPU, DType.F64).model();
+      try (Decoder loaded = HfCheckpoint.load(dir, Device.CPU, DType.F64).model();
           Decoder more = DomainExperts.add(loaded.withPrecision(DType.F64), 1)) {
         DomainMixture.Sequences batch = sequences();
         for (int j = 0; j < N; j++) {
@@ -218,8 +217,7 @@ class DomainMixtureTest {
         assertThat(new DomainMixture(more).prior()).containsExactly(0.5, 0.2, 0.3, 0);
         assertThat(new DomainMixture(more).score(batch).logProbability().toDoubles())
             .containsExactly(
-                new DomainMixture(model).score(batch).logProbability().toDoubles(),
-                within(1e-12));
+                new DomainMixture(model).score(batch).logProbability().toDoubles(), within(1e-12));
         HfCheckpoint.save(dir, more, HfCheckpoint.SaveOptions.DEFAULT.withDtype(DType.F64));
       }
       try (Decoder again = HfCheckpoint.load(dir).model()) {
@@ -277,8 +275,7 @@ class DomainMixtureTest {
     }
   }
 
-  private static void refused(
-      ThrowingCallable call, String what) {
+  private static void refused(ThrowingCallable call, String what) {
     assertThatThrownBy(call).isInstanceOf(MoeException.class).hasMessageContaining(what);
   }
 }

@@ -102,8 +102,7 @@ class HfCheckpointTest {
     }
     assertThatThrownBy(() -> HfCheckpoint.load(dir))
         .isInstanceOf(MoeException.class)
-        .hasMessageContaining(
-            "1 tensor missing: layers.1.moe.gate.e_score_correction_bias");
+        .hasMessageContaining("1 tensor missing: layers.1.moe.gate.e_score_correction_bias");
   }
 
   /** hf/: saved by transformers. ours/: saved by us. The logits are transformers' of both. */

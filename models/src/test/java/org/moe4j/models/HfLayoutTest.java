@@ -87,8 +87,7 @@ class HfLayoutTest {
     MoeConfig moe =
         mixtral()
             .router(
-                "deepseek-v2",
-                Map.of("groups", 1, "kept-groups", 1, "renormalise", "before-drop"))
+                "deepseek-v2", Map.of("groups", 1, "kept-groups", 1, "renormalise", "before-drop"))
             .build();
     assertThat(moe.gating()).contains(Gating.MIXTRAL);
     try (Decoder model = Tiny.model(with(moe), 1)) {

@@ -51,8 +51,7 @@ class LeftContextTest {
   private static Tensor whole(Decoder model, Tensor ids) {
     try (NoGrad off = NoGrad.open()) {
       Tensor unknown = Tensor.full(-1, DType.I64, ids.device(), ids.shape());
-      TokenContext context =
-          TokenContext.eval(ids.size(0), ids.size(1)).withDomains(unknown);
+      TokenContext context = TokenContext.eval(ids.size(0), ids.size(1)).withDomains(unknown);
       return model.logits(model.forward(ids, context).hidden());
     }
   }
@@ -70,8 +69,7 @@ class LeftContextTest {
       for (int end : ends) {
         Tensor logits = model.decode(ids.narrow(1, at, end - at).contiguous(), cache);
         assertThat(logits.toDoubles())
-            .containsExactly(
-                expected.select(1, end - 1).contiguous().toDoubles(), within(1e-4));
+            .containsExactly(expected.select(1, end - 1).contiguous().toDoubles(), within(1e-4));
         at = end;
       }
       // What is forgotten is no left context any more.

@@ -106,8 +106,10 @@ class TensorTest {
   void rowsAloneStandForAMatrix() {
     try (Scope scope = Scope.open()) {
       Tensor a =
-          Tensor.ofRows(Tensor.of(new long[] {1, 3}), Tensor.of(new float[] {1, 2, 3, 4}, 2, 2), 5, 2);
-      Tensor b = Tensor.ofRows(Tensor.of(new long[] {3}), Tensor.of(new float[] {5, 6}, 1, 2), 5, 2);
+          Tensor.ofRows(
+              Tensor.of(new long[] {1, 3}), Tensor.of(new float[] {1, 2, 3, 4}, 2, 2), 5, 2);
+      Tensor b =
+          Tensor.ofRows(Tensor.of(new long[] {3}), Tensor.of(new float[] {5, 6}, 1, 2), 5, 2);
       assertThat(a.isRows()).isTrue();
       assertThat(a.allRows().isRows()).isFalse();
       assertThat(a.allRows().toFloats()).containsExactly(0, 0, 1, 2, 0, 0, 3, 4, 0, 0);

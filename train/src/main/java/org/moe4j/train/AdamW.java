@@ -21,8 +21,8 @@ import org.moe4j.tensor.Workers;
  * AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019, algorithm 2),
  * through libtorch's fused kernel: one call for all parameters that decay, one for those that do
  * not ({@link Parameter#decays}). State is made when a parameter is first updated, so frozen
- * parameters have none. Of a parameter that is trained in part ({@link Parameter#trainOnly}) the rest
- * keeps every bit.
+ * parameters have none. Of a parameter that is trained in part ({@link Parameter#trainOnly}) the
+ * rest keeps every bit.
  *
  * <p>A gradient {@link Tensor#ofRows of rows} moves these rows alone, and decays them alone: the
  * others' values and running means stay as they are, as if the step had not been. Bias correction

@@ -17,8 +17,8 @@ import org.moe4j.train.metrics.TensorBoardWriter;
  * events. A line has, of the steps since the last one: {@code loss} and {@code balance} (means),
  * {@code lr} and {@code grad_norm} (of the last step), {@code tokens}, {@code tokens_per_s}, {@code
  * skipped}, {@code expert_load} (choices by [sparse layer][expert], before drops; empty where the
- * layers have more than 8,192 experts together), {@code imbalance} and {@code drop_rate} by layer; and {@code val_loss}, {@code val_bpb} if the model was
- * validated.
+ * layers have more than 8,192 experts together), {@code imbalance} and {@code drop_rate} by layer;
+ * and {@code val_loss}, {@code val_bpb} if the model was validated.
  */
 final class MetricsLog implements Closeable {
   /** Loads of more experts would make every line megabytes, and no page shows them. */

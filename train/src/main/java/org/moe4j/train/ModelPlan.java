@@ -35,7 +35,9 @@ public final class ModelPlan {
   /** Models can go on beyond the length they were trained on, up to at least this. */
   private static final int SHORTEST_REACH = 1024;
 
-  /** The factor of a named capacity policy that none was given for (S05's, S06's and S18's code). */
+  /**
+   * The factor of a named capacity policy that none was given for (S05's, S06's and S18's code).
+   */
   private static final double USUAL_FACTOR = 1.25;
 
   private static final int USUAL_TOP_K = 2;
@@ -144,8 +146,7 @@ public final class ModelPlan {
                         Grouping.BATCH,
                         DropOrder.valueOf(s.dropOrder().name())));
     Grouping group = s.groupSize().map(Grouping::tokens).orElse(c.group());
-    return new Capacity(
-        c.train(), CapacityRule.UNLIMITED, group, c.order(), c.rejectedTakeSlots());
+    return new Capacity(c.train(), CapacityRule.UNLIMITED, group, c.order(), c.rejectedTakeSlots());
   }
 
   /** The losses that are named; else those of the router's own system. */

@@ -210,8 +210,7 @@ public final class TrainingRun {
                 new ParameterStore(random, device, dtype));
         Trainer trainer = new Trainer(model, train, sampler, new RandomSource(random.nextSeed()))) {
       // What routers learn of the text is state, so a checkpoint has it.
-      checkpoint.ifPresentOrElse(
-          c -> c.restore(trainer), () -> model.prepare(corpus.counts()));
+      checkpoint.ifPresentOrElse(c -> c.restore(trainer), () -> model.prepare(corpus.counts()));
       before = checkpoint.map(Checkpoint::progress).orElse(Progress.NONE);
       if (!folder.holdsRun()) {
         corpus.tokenizer().write(folder.tokenizer());

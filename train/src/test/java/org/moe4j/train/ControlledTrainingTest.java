@@ -111,9 +111,7 @@ class ControlledTrainingTest {
 
   @ParameterizedTest
   @ValueSource(
-      strings = {
-        "loss-free", "deepseek-moe", "skywork", "deepseek-v2", "yuan-attention", "rmoe"
-      })
+      strings = {"loss-free", "deepseek-moe", "skywork", "deepseek-v2", "yuan-attention", "rmoe"})
   void everyRouterLearnsInBf16(String router) {
     try (Made m =
         make(

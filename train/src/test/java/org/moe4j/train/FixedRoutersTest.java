@@ -65,8 +65,9 @@ class FixedRoutersTest {
       for (int w = 0; w < 6; w++) {
         some.add(words.get(domain).get(random.nextInt(7)));
       }
-      rows.append("{\"text\": \"%s\", \"kind\": \"%s\"}%n"
-          .formatted(String.join(" ", some), names.get(domain)));
+      rows.append(
+          "{\"text\": \"%s\", \"kind\": \"%s\"}%n"
+              .formatted(String.join(" ", some), names.get(domain)));
     }
     Files.writeString(folder.resolve("rows.jsonl"), rows);
   }
@@ -213,8 +214,7 @@ class FixedRoutersTest {
     TrainingConfig config = labelled("moe.router=demix", ONE);
     Corpus corpus = Corpus.read(config, folder.resolve("none.json"), TrainingListener.SILENT);
     int vocab = corpus.tokenizer().vocabSize();
-    try (Decoder model =
-            new Decoder(ModelPlan.of(config, vocab), new ParameterStore(1));
+    try (Decoder model = new Decoder(ModelPlan.of(config, vocab), new ParameterStore(1));
         Decoder more = DomainExperts.add(model, 1)) {
       DomainExperts.trainOnly(more, 3);
       List<double[]> before = values(more);

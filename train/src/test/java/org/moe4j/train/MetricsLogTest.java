@@ -32,8 +32,7 @@ class MetricsLogTest {
   private static JsonNode line(Path folder, int experts) throws IOException {
     RunFolder run = new RunFolder(Files.createDirectories(folder));
     try (MetricsLog log = new MetricsLog(run, 0, InstantSource.system())) {
-      log.add(
-          new StepResult(1, 2.5, Map.of(), 1e-3, 1, false, 3, 0.1, List.of(stats(experts))));
+      log.add(new StepResult(1, 2.5, Map.of(), 1e-3, 1, false, 3, 0.1, List.of(stats(experts))));
       log.write(1, Optional.empty());
     }
     return new JsonMapper().readTree(Files.readString(run.metrics()));

@@ -105,10 +105,10 @@ class RouterTrainingTest {
     private static Made of(String router) {
       TrainingConfig config = config(router);
       Decoder model =
-          new Decoder(ModelPlan.of(config, corpus().tokenizer().vocabSize()), new ParameterStore(1));
+          new Decoder(
+              ModelPlan.of(config, corpus().tokenizer().vocabSize()), new ParameterStore(1));
       Sampler sampler = new Sampler(corpus().dataset().train(), 4, 16, SamplerState.start(1));
-      return new Made(
-          model, new Trainer(model, config.train(), sampler, new RandomSource(2)));
+      return new Made(model, new Trainer(model, config.train(), sampler, new RandomSource(2)));
     }
 
     private double lossAfter(int steps) {
