@@ -12,16 +12,10 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.moe4j.Parameter;
-import org.moe4j.ParameterStore;
 import org.moe4j.Role;
 import org.moe4j.RoutingStats;
-import org.moe4j.models.Decoder;
 import org.moe4j.tensor.NoGrad;
 import org.moe4j.tensor.Ops;
-import org.moe4j.tensor.RandomSource;
-import org.moe4j.train.config.TrainingConfig;
-import org.moe4j.train.data.Sampler;
-import org.moe4j.train.data.SamplerState;
 
 /** State that controllers move once per step, and the routers that come with it. */
 class ControlledTrainingTest {
@@ -35,62 +29,42 @@ class ControlledTrainingTest {
     Tiny.corpus(folder);
   }
 
-  private record Made(Decoder model, Trainer trainer, Corpus corpus) implements AutoCloseable {
-    double[] state(String name) {
-      return model.parameters().named(name).tensor().toDoubles();
-    }
-
-    @Override
-    public void close() {
-      trainer.close();
-      model.close();
-    }
-  }
-
-  private Made make(String... overrides) {
-    TrainingConfig config = Tiny.config(folder, overrides);
-    Corpus corpus = Corpus.read(config, folder.resolve("tokenizer.json"), TrainingListener.SILENT);
-    Decoder model =
-        new Decoder(ModelPlan.of(config, corpus.tokenizer().vocabSize()), new ParameterStore(1));
-    Sampler sampler =
-        new Sampler(
-            corpus.dataset().train(), config.train().batchSize(), 16, SamplerState.start(1));
-    return new Made(
-        model, new Trainer(model, config.train(), sampler, new RandomSource(2)), corpus);
+  private TinyTraining make(String... overrides) {
+    return TinyTraining.of(folder, overrides);
   }
 
   @Test
   void accumulatedBatchesMoveTheBiasOnceByTheirSum() {
-    try (Made m =
+    try (TinyTraining m =
         make("moe.router=loss-free", "train.accumulate=4", "moe.options.bias-rate=0.01")) {
       double[] expected = new double[4];
       for (int step = 0; step < 3; step++) {
-        RoutingStats stats = m.trainer.step().routing().get(1);
+        RoutingStats stats = m.trainer().step().routing().get(1);
         double[] asked = stats.asked();
         double mean = Arrays.stream(asked).average().orElseThrow();
         assertThat(mean).isEqualTo(4 * 4 * 16 * 2 / 4.0);
         for (int e = 0; e < 4; e++) {
           expected[e] += 0.01 * Math.signum(mean - asked[e]);
         }
-        assertThat(m.state(BIAS)).containsExactly(expected, within(1e-7));
+        assertThat(m.values(BIAS)).containsExactly(expected, within(1e-7));
       }
-      m.trainer.validate(m.corpus.validation());
-      assertThat(m.state(BIAS)).containsExactly(expected, within(1e-7));
+      m.trainer().validate(m.corpus().validation());
+      assertThat(m.values(BIAS)).containsExactly(expected, within(1e-7));
     }
   }
 
   @Test
   void aSkippedStepMovesNoState() {
-    try (Made m = make("moe.router=sigmoid-top-k", "model.tie-embeddings=false")) {
-      m.trainer.step();
-      double[] before = m.state(BIAS);
+    try (TinyTraining m = make("moe.router=sigmoid-top-k", "model.tie-embeddings=false")) {
+      m.trainer().step();
+      double[] before = m.values(BIAS);
       assertThat(before).contains(0.001f);
       try (NoGrad off = NoGrad.open()) {
         // Behind the routers, so that only the loss is not finite.
-        m.model.head().tensor().fillInPlace(Float.NaN);
+        m.model().head().tensor().fillInPlace(Float.NaN);
       }
-      assertThat(m.trainer.step().skipped()).isTrue();
-      assertThat(m.state(BIAS)).containsExactly(before);
+      assertThat(m.trainer().step().skipped()).isTrue();
+      assertThat(m.values(BIAS)).containsExactly(before);
     }
   }
 
@@ -99,9 +73,9 @@ class ControlledTrainingTest {
     double[] violation = new double[2];
     for (int i = 0; i < 2; i++) {
       String rate = "moe.options.bias-rate=" + (i == 0 ? "0" : "0.01");
-      try (Made m = make("moe.router=loss-free", "moe.z-loss=0", rate)) {
+      try (TinyTraining m = make("moe.router=loss-free", "moe.z-loss=0", rate)) {
         for (int step = 0; step < 60; step++) {
-          double now = m.trainer.step().routing().get(1).maxViolation();
+          double now = m.trainer().step().routing().get(1).maxViolation();
           violation[i] += step < 40 ? 0 : now / 20;
         }
       }
@@ -113,24 +87,24 @@ class ControlledTrainingTest {
   @ValueSource(
       strings = {"loss-free", "deepseek-moe", "skywork", "deepseek-v2", "yuan-attention", "rmoe"})
   void everyRouterLearnsInBf16(String router) {
-    try (Made m =
+    try (TinyTraining m =
         make(
             "moe.router=" + router,
             "moe.experts=8",
             "moe.shared-experts=1",
             "train.precision=bf16",
             "train.steps=25")) {
-      double first = m.trainer.step().loss();
+      double first = m.trainer().step().loss();
       double last = first;
-      while (m.trainer.steps() < 25) {
-        StepResult step = m.trainer.step();
+      while (m.trainer().steps() < 25) {
+        StepResult step = m.trainer().step();
         assertThat(step.skipped()).isFalse();
         last = step.loss();
       }
       assertThat(last).isLessThan(0.85 * first);
-      for (Parameter p : m.model.parameters().all()) {
+      for (Parameter p : m.model().parameters().all()) {
         if (p.role() instanceof Role.State) {
-          assertThat(Arrays.stream(m.state(p.name())).anyMatch(v -> v != 0 && v != 0.01))
+          assertThat(Arrays.stream(m.values(p.name())).anyMatch(v -> v != 0 && v != 0.01))
               .as(p.name())
               .isTrue();
         }
@@ -140,8 +114,8 @@ class ControlledTrainingTest {
 
   @Test
   void entropyLossesReadTheDomainsOfTheCorpus() {
-    try (Made m = make("moe.losses.limoe-local=0.01", "moe.losses.limoe-global=0.01")) {
-      assertThat(m.trainer.step().balance()).containsKeys("limoe-local", "limoe-global");
+    try (TinyTraining m = make("moe.losses.limoe-local=0.01", "moe.losses.limoe-global=0.01")) {
+      assertThat(m.trainer().step().balance()).containsKeys("limoe-local", "limoe-global");
     }
   }
 }

@@ -13,15 +13,10 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.moe4j.Parameter;
-import org.moe4j.ParameterStore;
 import org.moe4j.models.Decoder;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.NoGrad;
 import org.moe4j.tensor.Ops;
-import org.moe4j.tensor.RandomSource;
-import org.moe4j.train.config.TrainingConfig;
-import org.moe4j.train.data.Sampler;
-import org.moe4j.train.data.SamplerState;
 
 class TrainerTest {
   @TempDir Path folder;
@@ -32,24 +27,8 @@ class TrainerTest {
     Tiny.corpus(folder);
   }
 
-  private record Made(Decoder model, Trainer trainer, Corpus corpus) implements AutoCloseable {
-    @Override
-    public void close() {
-      trainer.close();
-      model.close();
-    }
-  }
-
-  private Made make(String... overrides) {
-    TrainingConfig config = Tiny.config(folder, overrides);
-    Corpus corpus = Corpus.read(config, folder.resolve("tokenizer.json"), TrainingListener.SILENT);
-    Decoder model =
-        new Decoder(ModelPlan.of(config, corpus.tokenizer().vocabSize()), new ParameterStore(1));
-    Sampler sampler =
-        new Sampler(
-            corpus.dataset().train(), config.train().batchSize(), 16, SamplerState.start(1));
-    return new Made(
-        model, new Trainer(model, config.train(), sampler, new RandomSource(2)), corpus);
+  private TinyTraining make(String... overrides) {
+    return TinyTraining.of(folder, overrides);
   }
 
   private static List<float[]> values(Decoder model) {
@@ -59,16 +38,16 @@ class TrainerTest {
   @Test
   void theLossFallsInBothPrecisions() {
     for (String precision : List.of("fp32", "bf16")) {
-      try (Made m = make("train.steps=60", "train.precision=" + precision)) {
-        double first = m.trainer.step().loss();
-        double before = m.trainer.validate(m.corpus.validation()).bitsPerByte();
-        StepResult last = m.trainer.step();
+      try (TinyTraining m = make("train.steps=60", "train.precision=" + precision)) {
+        double first = m.trainer().step().loss();
+        double before = m.trainer().validate(m.corpus().validation()).bitsPerByte();
+        StepResult last = m.trainer().step();
         while (last.step() < 60) {
-          last = m.trainer.step();
+          last = m.trainer().step();
         }
-        assertThat(first).isCloseTo(Math.log(m.corpus.tokenizer().vocabSize()), within(0.5));
+        assertThat(first).isCloseTo(Math.log(m.corpus().tokenizer().vocabSize()), within(0.5));
         assertThat(last.loss()).as(precision).isLessThan(0.6 * first);
-        assertThat(m.trainer.validate(m.corpus.validation()).bitsPerByte())
+        assertThat(m.trainer().validate(m.corpus().validation()).bitsPerByte())
             .isLessThan(0.7 * before);
         assertThat(last.balance()).containsOnlyKeys("mixtral", "z-loss");
         assertThat(last.routing()).hasSize(2);
@@ -81,18 +60,18 @@ class TrainerTest {
   @Test
   void accumulatedBatchesAreOneLargeBatch() {
     String[] same = {"moe.balance-loss=0", "moe.z-loss=0", "train.clip=0.3"};
-    try (Made large = make(with(same, "train.batch-size=8"));
-        Made small = make(with(same, "train.batch-size=2", "train.accumulate=4"))) {
+    try (TinyTraining large = make(with(same, "train.batch-size=8"));
+        TinyTraining small = make(with(same, "train.batch-size=2", "train.accumulate=4"))) {
       for (int i = 0; i < 3; i++) {
-        StepResult a = large.trainer.step();
-        StepResult b = small.trainer.step();
+        StepResult a = large.trainer().step();
+        StepResult b = small.trainer().step();
         assertThat(b.loss()).isCloseTo(a.loss(), within(1e-5));
         assertThat(b.gradientNorm()).isCloseTo(a.gradientNorm(), within(1e-4));
         assertThat(b.tokens()).isEqualTo(a.tokens());
         assertThat(b.routing().getFirst().asked()).containsExactly(a.routing().getFirst().asked());
       }
-      List<float[]> a = values(large.model);
-      List<float[]> b = values(small.model);
+      List<float[]> a = values(large.model());
+      List<float[]> b = values(small.model());
       for (int i = 0; i < a.size(); i++) {
         assertThat(b.get(i)).containsExactly(a.get(i), within(2e-4f));
       }
@@ -111,16 +90,16 @@ class TrainerTest {
     String[] same = {
       "train.eps=1e3", "train.learning-rate=1e3", "train.warmup=0", "train.weight-decay=0"
     };
-    try (Made free = make(with(same, "train.clip=0"));
-        Made bound = make(with(same, "train.clip=0.1"))) {
-      List<float[]> start = values(free.model);
-      double norm = free.trainer.step().gradientNorm();
-      assertThat(bound.trainer.step().gradientNorm()).isEqualTo(norm).isGreaterThan(0.2);
+    try (TinyTraining free = make(with(same, "train.clip=0"));
+        TinyTraining bound = make(with(same, "train.clip=0.1"))) {
+      List<float[]> start = values(free.model());
+      double norm = free.trainer().step().gradientNorm();
+      assertThat(bound.trainer().step().gradientNorm()).isEqualTo(norm).isGreaterThan(0.2);
       double moved = 0;
       double movedBound = 0;
       for (int i = 0; i < start.size(); i++) {
-        moved += distance(start.get(i), values(free.model).get(i));
-        movedBound += distance(start.get(i), values(bound.model).get(i));
+        moved += distance(start.get(i), values(free.model()).get(i));
+        movedBound += distance(start.get(i), values(bound.model()).get(i));
       }
       assertThat(moved / movedBound).isCloseTo(norm / 0.1, within(0.01 * norm / 0.1));
     }
@@ -136,20 +115,20 @@ class TrainerTest {
 
   @Test
   void stepsThatAreNotFiniteAreSkippedCountedAndAtLastGivenUp() {
-    try (Made m = make("model.placement=none")) {
-      Parameter embedding = m.model.embedding();
-      List<float[]> before = values(m.model);
+    try (TinyTraining m = make("model.placement=none")) {
+      Parameter embedding = m.model().embedding();
+      List<float[]> before = values(m.model());
       try (NoGrad off = NoGrad.open()) {
         embedding.tensor().fillInPlace(Float.NaN);
       }
       for (int i = 0; i < 4; i++) {
-        assertThat(m.trainer.step().skipped()).isTrue();
+        assertThat(m.trainer().step().skipped()).isTrue();
       }
-      assertThat(m.trainer.skipped()).isEqualTo(4);
+      assertThat(m.trainer().skipped()).isEqualTo(4);
       for (int i = 1; i < before.size(); i++) {
-        assertThat(values(m.model).get(i)).containsExactly(before.get(i));
+        assertThat(values(m.model()).get(i)).containsExactly(before.get(i));
       }
-      assertThatThrownBy(m.trainer::step)
+      assertThatThrownBy(m.trainer()::step)
           .isInstanceOf(MoeException.class)
           .hasMessageContaining("not finite")
           .hasMessageContaining("train.learning-rate")
@@ -159,12 +138,12 @@ class TrainerTest {
 
   @Test
   void frozenParametersDoNotMove() {
-    try (Made m = make()) {
-      Parameter gate = m.model.parameters().named("layers.0.moe.gate.weight");
+    try (TinyTraining m = make()) {
+      Parameter gate = m.model().parameters().named("layers.0.moe.gate.weight");
       gate.freeze();
       float[] before = gate.tensor().toFloats();
-      m.trainer.step();
-      m.trainer.step();
+      m.trainer().step();
+      m.trainer().step();
       assertThat(gate.tensor().toFloats()).containsExactly(before);
     }
   }
