@@ -96,6 +96,10 @@ public final class Validity {
     }
   }
 
+  private static String forReproductions(Use use) {
+    return use == Use.CAUSAL_TRAINING ? ", or allow leaks to reproduce a result" : "";
+  }
+
   private static void causality(RouterEntry router, Use use, boolean force, List<String> warnings) {
     if (use == Use.CAUSAL_TRAINING && router.causality() == Causality.TRAINING_ONLY) {
       warnings.add(
@@ -108,7 +112,7 @@ public final class Validity {
     }
     String line = "router \"" + router.name() + "\" looks at other tokens: not for " + use.label;
     if (use == Use.DECODING || !force) {
-      throw new MoeException(line + "; choose a per-token router");
+      throw new MoeException(line + "; choose a per-token router" + forReproductions(use));
     }
     warnings.add(line);
   }
@@ -125,7 +129,8 @@ public final class Validity {
               + "\" lets later tokens and other sequences decide: not for "
               + use.label;
       if (use == Use.DECODING || !force) {
-        throw new MoeException(line + "; use drop order \"token\" or no capacity");
+        throw new MoeException(
+            line + "; use drop order \"token\" or no capacity" + forReproductions(use));
       }
       warnings.add(line);
     } else if (use == Use.DECODING) {
