@@ -11,8 +11,10 @@ for system in json.load(sys.stdin):
     for r in system["routers"]:
         print(r["name"], "causal" if r["causal"] else "looks-around")
 ' | while read -r router causal; do
+  # Nested experts halve the width again and again.
+  experts=$([ "$router" = mone ] && echo 4 || echo 16)
   leaks=$([ "$causal" = causal ] && echo false || echo true)
-  if ./moe train --set run.dir="$out" --set run.name="$router" --set moe.router="$router" \
+  if ./moe train --set run.dir="$out" --set run.name="$router" --set moe.router="$router" --set moe.experts="$experts" \
       --set moe.allow-leaks="$leaks" --set train.steps="$steps" --set model.hidden=64 \
       --set model.layers=2 --set moe.expert-ffn=64 --set data.vocab-size=1024 --set train.batch-size=8 \
       --set data.sequence-length=64 --set train.validate-every=0 --set train.log-every=1 \
