@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.IntConsumer;
 
 /**
  * A weight in a safetensors file as codes of a few bits and a scale for every block of them.
@@ -64,22 +65,24 @@ public abstract sealed class BlockScaled permits Fp8Blocks, Mxfp4Blocks {
           codes, "holds " + Arrays.toString(shape) + ", not " + Arrays.toString(target.shape()));
     }
     Decoder decoder = decoder();
-    boolean onCpu = target.device() == Device.CPU;
     long across = Math.min(columns, PIECE);
     long down = Math.min(rows, PIECE / across);
     long perRow = Math.ceilDiv(columns, across);
     int pieces = Math.toIntExact(perRow * Math.ceilDiv(rows, down));
+    boolean onCpu = target.device() == Device.CPU;
+    MemorySegment direct =
+        onCpu && target.isContiguous() ? target.segment() : MemorySegment.NULL;
+    IntConsumer piece =
+        i -> piece(decoder, target, direct, i / perRow * down, down, i % perRow * across);
     if (onCpu) {
-      MemorySegment direct = target.isContiguous() ? target.segment() : MemorySegment.NULL;
-      Workers.run(
-          pieces, i -> piece(decoder, target, direct, i / perRow * down, down, i % perRow * across));
+      Workers.run(pieces, piece);
       return;
     }
+    // One link to the device: decoding in turn keeps up with it and needs one stream only.
     try (NoGrad off = NoGrad.open()) {
       for (int i = 0; i < pieces; i++) {
         try (Scope scope = Scope.open()) {
-          piece(
-              decoder, target, MemorySegment.NULL, i / perRow * down, down, i % perRow * across);
+          piece.accept(i);
         }
       }
     }

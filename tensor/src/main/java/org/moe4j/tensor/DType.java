@@ -9,7 +9,7 @@ public enum DType {
   F16(ScalarType.Half, 2, "F16"),
   BF16(ScalarType.BFloat16, 2, "BF16"),
   F8_E4M3(ScalarType.Float8_e4m3fn, 1, "F8_E4M3"),
-  /** Powers of two 2^(byte - 127) without a sign, as block scales have them; no type to compute in. */
+  /** Powers of two, 2^(byte - 127), as block scales have them; no type to compute in. */
   F8_E8M0(ScalarType.Float8_e8m0fnu, 1, "F8_E8M0"),
   I64(ScalarType.Long, 8, "I64"),
   I32(ScalarType.Int, 4, "I32"),

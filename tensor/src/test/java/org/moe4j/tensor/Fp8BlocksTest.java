@@ -82,7 +82,8 @@ class Fp8BlocksTest {
     int gridColumns = (c + bc - 1) / bc;
     float[] scales = random(m * gridRows * gridColumns);
     long[] shape = m == 1 ? new long[] {r, c} : new long[] {m, r, c};
-    long[] grid = m == 1 ? new long[] {gridRows, gridColumns} : new long[] {m, gridRows, gridColumns};
+    long[] grid =
+        m == 1 ? new long[] {gridRows, gridColumns} : new long[] {m, gridRows, gridColumns};
     float[] expected = plain(codes, scales, m, r, c, br, bc);
     try (Safetensors in =
         BlockScaledFiles.file(
