@@ -5,9 +5,10 @@ import java.util.List;
 
 /**
  * A weight in MXFP4 as the published gpt-oss checkpoints have it: runs of 32 elements of a row
- * share a scale 2^(byte - 127), each element is an E2M1 code, two in a byte, the lower half first (OCP
- * Microscaling Formats v1.0, section 5). With the scale byte 254 the sizes of 2 and above overflow
- * F32 to infinity. The byte 255, NaN in that standard, is refused: no writer of weights means it.
+ * share a scale 2^(byte - 127), each element is an E2M1 code, two in a byte, the lower half first
+ * (OCP Microscaling Formats v1.0, section 5). With the scale byte 254 the sizes of 2 and above
+ * overflow F32 to infinity. The byte 255, NaN in that standard, is refused: no writer of weights
+ * means it.
  */
 public final class Mxfp4Blocks extends BlockScaled {
   /** What the name of the codes has behind the name of the weight. */
