@@ -20,6 +20,7 @@ def tensors():
     six = torch.arange(6)
     out = {k: (six * 0.5 - 1).reshape(2, 3).to(t) for k, t in FLOATS.items()}
     out |= {k: (six - 3).reshape(3, 2).to(t) for k, t in INTS.items()}
+    out["F8_E8M0"] = torch.ldexp(torch.ones(6), six - 2).reshape(2, 3).to(torch.float8_e8m0fnu)
     out["U8"] = (six * 50).to(torch.uint8)
     out["BOOL"] = (six % 2 == 1).reshape(1, 6)
     out["scalar"] = torch.tensor(2.5)

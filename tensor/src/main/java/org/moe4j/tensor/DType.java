@@ -9,6 +9,8 @@ public enum DType {
   F16(ScalarType.Half, 2, "F16"),
   BF16(ScalarType.BFloat16, 2, "BF16"),
   F8_E4M3(ScalarType.Float8_e4m3fn, 1, "F8_E4M3"),
+  /** Powers of two, 2^(byte - 127), as block scales have them; no type to compute in. */
+  F8_E8M0(ScalarType.Float8_e8m0fnu, 1, "F8_E8M0"),
   I64(ScalarType.Long, 8, "I64"),
   I32(ScalarType.Int, 4, "I32"),
   I16(ScalarType.Short, 2, "I16"),
@@ -36,7 +38,7 @@ public enum DType {
     return label;
   }
 
-  /** True for the floating-point types, the only ones that can carry gradients. */
+  /** True for the floating-point types with a sign, the only ones that can carry gradients. */
   public boolean isFloating() {
     return switch (this) {
       case F64, F32, F16, BF16, F8_E4M3 -> true;

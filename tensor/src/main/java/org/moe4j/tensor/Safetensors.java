@@ -165,6 +165,12 @@ public final class Safetensors implements AutoCloseable {
     }
   }
 
+  /** Copies the bytes of a tensor from its byte {@code from} on, as many as {@code into} has. */
+  void read(String name, long from, MemorySegment into) {
+    Place p = place(name);
+    p.file().read(p.slot(), from, into);
+  }
+
   /**
    * The little-endian bytes of a tensor in the mapped file: read-only, nothing is copied. The
    * segment ends with {@link #close}; a use after that is an IllegalStateException.

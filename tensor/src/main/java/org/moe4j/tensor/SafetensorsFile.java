@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /** One open safetensors file. */
@@ -109,11 +110,17 @@ final class SafetensorsFile implements AutoCloseable {
    * read, not mapped, so that the file's pages do not count as memory of the process beside them.
    */
   void read(SafetensorsHeader.Slot slot, MemorySegment target) {
+    read(slot, 0, target);
+  }
+
+  /** Copies the bytes of a tensor from its byte {@code from} on, as many as {@code target} has. */
+  void read(SafetensorsHeader.Slot slot, long from, MemorySegment target) {
+    Objects.checkFromIndexSize(from, target.byteSize(), slot.end() - slot.start());
+    long start = dataStart + slot.start() + from;
     try {
       for (long done = 0; done < target.byteSize(); done += CHUNK) {
         long n = Math.min(CHUNK, target.byteSize() - done);
-        readAt(
-            path, channel, dataStart + slot.start() + done, target.asSlice(done, n).asByteBuffer());
+        readAt(path, channel, start + done, target.asSlice(done, n).asByteBuffer());
       }
     } catch (IOException e) {
       throw unreadable(path, e);

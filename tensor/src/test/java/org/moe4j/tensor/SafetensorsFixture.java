@@ -42,6 +42,7 @@ final class SafetensorsFixture {
             case U8 -> i * 50;
             case BOOL -> i % 2;
             case I64, I32, I16, I8 -> i - 3;
+            case F8_E8M0 -> Math.scalb(1.0, i - 2);
             default -> i * 0.5 - 1;
           };
     }
