@@ -32,17 +32,14 @@ record StridedView(StoredTensor tensor, long start, List<Long> strides) {
    * @throws MoeException if it does not, or is larger than its storage
    */
   static void check(
-      String what,
-      DType dtype,
-      long offset,
-      List<Long> shape,
-      List<Long> strides,
-      long available) {
+      String what, DType dtype, long offset, List<Long> shape, List<Long> strides, long available) {
     if (shape.size() > MOST_DIMENSIONS || shape.size() != strides.size()) {
       throw new MoeException(
           what + " has " + shape.size() + " sizes and " + strides.size() + " strides");
     }
-    if (offset < 0 || shape.stream().anyMatch(n -> n < 0) || strides.stream().anyMatch(n -> n < 0)) {
+    if (offset < 0
+        || shape.stream().anyMatch(n -> n < 0)
+        || strides.stream().anyMatch(n -> n < 0)) {
       throw new MoeException(
           what + " has a negative offset, size or stride: " + shape + ", " + strides);
     }
@@ -72,7 +69,8 @@ record StridedView(StoredTensor tensor, long start, List<Long> strides) {
       }
     } catch (ArithmeticException e) {
       throw new MoeException(
-          what + ": the product of its shape " + shape + " or strides " + strides + " overflows", e);
+          what + ": the product of its shape " + shape + " or strides " + strides + " overflows",
+          e);
     }
   }
 }

@@ -78,7 +78,8 @@ final class TorchGlobals implements PickleReader.Globals {
   @Override
   public PickleValue global(String module, String name) {
     return switch (module) {
-      case "collections" -> name.equals("OrderedDict") ? Function.ORDERED_DICT : foreign(module, name);
+      case "collections" ->
+          name.equals("OrderedDict") ? Function.ORDERED_DICT : foreign(module, name);
       case "torch._utils" ->
           switch (name) {
             case "_rebuild_tensor_v2" -> Function.REBUILD_TENSOR;

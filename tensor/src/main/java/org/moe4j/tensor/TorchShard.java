@@ -98,8 +98,7 @@ final class TorchShard implements AutoCloseable {
         .forEach(
             (name, value) -> {
               switch (value) {
-                case TorchGlobals.View v ->
-                    tensors.put(name, placed(file, entries, root, name, v));
+                case TorchGlobals.View v -> tensors.put(name, placed(file, entries, root, name, v));
                 // Versions and the like stand beside the tensors of some files.
                 case Nothing _, Bool _, Int _, Real _, Text _ -> {}
                 default ->

@@ -68,7 +68,11 @@ record ZipDirectory(Map<String, Entry> entries) {
       }
       if (listed.size() != place.entries()) {
         throw failure(
-            "its directory has " + listed.size() + " entries, not the " + place.entries() + " told");
+            "its directory has "
+                + listed.size()
+                + " entries, not the "
+                + place.entries()
+                + " told");
       }
       listed.sort(Comparator.comparingLong(Listed::header));
       Map<String, Entry> entries = new LinkedHashMap<>();
@@ -106,7 +110,11 @@ record ZipDirectory(Map<String, Entry> entries) {
       }
       if (place.start() < 0 || place.size() < 0 || place.start() > at - place.size()) {
         throw failure(
-            "its directory of " + place.size() + " bytes at byte " + place.start() + " is not there");
+            "its directory of "
+                + place.size()
+                + " bytes at byte "
+                + place.start()
+                + " is not there");
       }
       if (place.size() > LONGEST) {
         throw failure("its directory has " + place.size() + " bytes, over the limit of " + LONGEST);
@@ -146,7 +154,7 @@ record ZipDirectory(Map<String, Entry> entries) {
         throw failure(
             "entry "
                 + Names.shown(name)
-                + " is compressed or encrypted; torch stores them plainly, unpack and zip it with -0");
+                + " is compressed or encrypted; torch stores them plainly");
       }
       return new Listed(name, sizes[2], sizes[0]);
     }
@@ -186,7 +194,13 @@ record ZipDirectory(Map<String, Entry> entries) {
       }
       if (e.size() > limit - start) {
         throw failure(
-            what + " of " + e.size() + " bytes at byte " + start + " goes past its end at " + limit);
+            what
+                + " of "
+                + e.size()
+                + " bytes at byte "
+                + start
+                + " goes past its end at "
+                + limit);
       }
       return new Entry(e.name(), start, e.size());
     }

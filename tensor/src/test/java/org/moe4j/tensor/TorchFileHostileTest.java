@@ -48,8 +48,7 @@ class TorchFileHostileTest {
   @Test
   void foreignGlobalsAreNamedAndNeverRun() throws IOException {
     Path proof = dir.resolve("proof");
-    refused(
-        pickle().global("os", "system").op('(').text("touch " + proof).ops("tR."), "os.system");
+    refused(pickle().global("os", "system").op('(').text("touch " + proof).ops("tR."), "os.system");
     refused(pickle().global("builtins", "eval").ops("."), "builtins.eval");
     refused(pickle().global("torch.serialization", "load").ops("."), "torch.serialization.load");
     refused(pickle().global("torch", "load").ops("."), "torch.load");
@@ -100,8 +99,7 @@ class TorchFileHostileTest {
         "-6|0|2,3|3,1|24 bytes, not",
       })
   void viewsThatLeaveTheirStorage(
-      long elements, long offset, String sizes, String strides, String problem)
-      throws IOException {
+      long elements, long offset, String sizes, String strides, String problem) throws IOException {
     Pickle p =
         pickle()
             .ops("}")
@@ -121,8 +119,7 @@ class TorchFileHostileTest {
     Path file = new Zip().stored("x/data.pkl", p.bytes()).write(file());
     refused(file, "tensor a", "storage 0 is missing");
     refused(
-        pickle().ops("}").text("a").tensor(6, 0, new long[65], new long[65]).ops("s."),
-        "65 sizes");
+        pickle().ops("}").text("a").tensor(6, 0, new long[65], new long[65]).ops("s."), "65 sizes");
   }
 
   @Test
@@ -247,7 +244,7 @@ class TorchFileHostileTest {
         "two entries have the name x/data.pkl");
   }
 
-  /** Sizes and places beyond 32 bits stand in a 64-bit directory, which small files may have too. */
+  /** Sizes and places beyond 32 bits stand in a 64-bit directory; small files may have it too. */
   @Test
   void a64BitDirectoryIsReadAndChecked() throws IOException {
     Files.write(file(), wide(0));

@@ -167,10 +167,7 @@ class TorchFileTest {
   }
 
   private static byte[] bytes(float value) {
-    return ByteBuffer.allocate(4)
-        .order(ByteOrder.LITTLE_ENDIAN)
-        .putFloat(value)
-        .array();
+    return ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putFloat(value).array();
   }
 
   @Test
