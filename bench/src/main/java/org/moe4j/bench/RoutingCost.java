@@ -66,7 +66,11 @@ public class RoutingCost {
           case "hash" -> Map.of("vocab", 4096);
           default -> Map.of();
         };
-    return new MoeLayer(MoeConfig.builder(D, 1024, 64, RouterRegistry.named(router).choices().orElse(2)).router(router, options).build(), store);
+    return new MoeLayer(
+        MoeConfig.builder(D, 1024, 64, RouterRegistry.named(router).choices().orElse(2))
+            .router(router, options)
+            .build(),
+        store);
   }
 
   /** Makes the layer and its input. */

@@ -70,8 +70,7 @@ public abstract sealed class BlockScaled permits Fp8Blocks, Mxfp4Blocks {
     long perRow = Math.ceilDiv(columns, across);
     int pieces = Math.toIntExact(perRow * Math.ceilDiv(rows, down));
     boolean onCpu = target.device() == Device.CPU;
-    MemorySegment direct =
-        onCpu && target.isContiguous() ? target.segment() : MemorySegment.NULL;
+    MemorySegment direct = onCpu && target.isContiguous() ? target.segment() : MemorySegment.NULL;
     IntConsumer piece =
         i -> piece(decoder, target, direct, i / perRow * down, down, i % perRow * across);
     if (onCpu) {
@@ -167,8 +166,7 @@ public abstract sealed class BlockScaled permits Fp8Blocks, Mxfp4Blocks {
   }
 
   static MoeException failure(Safetensors in, StoredTensor stored, String problem) {
-    return new MoeException(
-        in.path() + ": tensor " + Names.shown(stored.name()) + " " + problem);
+    return new MoeException(in.path() + ": tensor " + Names.shown(stored.name()) + " " + problem);
   }
 
   /**

@@ -3,7 +3,6 @@ package org.moe4j.tensor;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -15,9 +14,11 @@ import java.util.Set;
  * origin are safe to open: what is wrong with one is told in one line, and no more memory is taken
  * than the file's own size justifies.
  */
-public final class Safetensors implements AutoCloseable {
+public final class Safetensors implements StoredTensors {
   /** The name of an unsharded file in a checkpoint folder. */
   public static final String SINGLE_FILE = "model.safetensors";
+
+  static final String INDEX_FILE = "model.safetensors.index.json";
 
   private record Place(SafetensorsFile file, SafetensorsHeader.Slot slot) {}
 
@@ -63,33 +64,21 @@ public final class Safetensors implements AutoCloseable {
   }
 
   private void addShards(Path folder) {
-    Path index = folder.resolve(SafetensorsIndex.FILE);
+    Path index = folder.resolve(INDEX_FILE);
     if (!Files.exists(index)) {
-      throw new MoeException(
-          folder + " holds neither " + SINGLE_FILE + " nor " + SafetensorsIndex.FILE);
+      throw new MoeException(folder + " holds neither " + SINGLE_FILE + " nor " + INDEX_FILE);
     }
-    SafetensorsIndex.read(index)
-        .shardOf()
-        .forEach(
-            (name, shard) -> {
-              Path file = folder.resolve(shard);
-              if (!Files.exists(file)) {
-                throw new MoeException(
-                    index
-                        + ": the shard "
-                        + shard
-                        + " is missing (it holds "
-                        + Names.shown(name)
-                        + ")");
-              }
-              SafetensorsFile f = openOnce(file);
-              SafetensorsHeader.Slot slot = f.tensors().get(name);
-              if (slot == null) {
-                throw new MoeException(
-                    index + ": tensor " + Names.shown(name) + " is not in its shard " + shard);
-              }
-              places.put(name, new Place(f, slot));
-            });
+    ShardIndex.forEach(
+        index,
+        ".safetensors",
+        (name, shard) -> {
+          SafetensorsFile f = openOnce(shard);
+          SafetensorsHeader.Slot slot = f.tensors().get(name);
+          if (slot == null) {
+            throw ShardIndex.notInShard(index, name, shard);
+          }
+          places.put(name, new Place(f, slot));
+        });
   }
 
   private SafetensorsFile openOnce(Path file) {
@@ -102,17 +91,17 @@ public final class Safetensors implements AutoCloseable {
     return known;
   }
 
-  /** The file or folder that was opened. */
+  @Override
   public Path path() {
     return path;
   }
 
-  /** The names of all tensors. */
+  @Override
   public Set<String> names() {
     return Collections.unmodifiableSet(places.keySet());
   }
 
-  /** Type and shape of a tensor. */
+  @Override
   public StoredTensor describe(String name) {
     return place(name).slot().tensor();
   }
@@ -122,39 +111,11 @@ public final class Safetensors implements AutoCloseable {
     return Collections.unmodifiableMap(metadata);
   }
 
-  /** The bytes of all tensors' values. */
-  public long bytes() {
-    return places.values().stream().mapToLong(p -> p.slot().tensor().bytes()).sum();
-  }
-
-  /** Reads a tensor, in the type it is stored in, into new memory on the CPU. */
-  public Tensor load(String name) {
-    Place p = place(name);
-    StoredTensor t = p.slot().tensor();
-    Tensor loaded = Tensor.empty(t.dtype(), Device.CPU, t.sizes());
-    p.file().read(p.slot(), loaded.segment());
-    return loaded;
-  }
-
-  /**
-   * Reads a tensor into existing memory, converting its type; the shapes must agree. A contiguous
-   * CPU target of the stored type is filled without a copy in between.
-   *
-   * @throws MoeException if the stored shape is another
-   */
+  @Override
   public void loadInto(String name, Tensor target) {
     Place p = place(name);
     StoredTensor t = p.slot().tensor();
-    if (!Arrays.equals(t.sizes(), target.shape())) {
-      throw new MoeException(
-          p.file().path()
-              + ": tensor "
-              + Names.shown(name)
-              + " has shape "
-              + t.shape()
-              + ", expected "
-              + Arrays.toString(target.shape()));
-    }
+    t.requireShapeOf(target, p.file().path());
     if (target.dtype() == t.dtype() && target.device() == Device.CPU && target.isContiguous()) {
       p.file().read(p.slot(), target.segment());
       return;
@@ -171,10 +132,7 @@ public final class Safetensors implements AutoCloseable {
     p.file().read(p.slot(), from, into);
   }
 
-  /**
-   * The little-endian bytes of a tensor in the mapped file: read-only, nothing is copied. The
-   * segment ends with {@link #close}; a use after that is an IllegalStateException.
-   */
+  @Override
   public MemorySegment segment(String name) {
     Place p = place(name);
     return p.file().segment(p.slot());

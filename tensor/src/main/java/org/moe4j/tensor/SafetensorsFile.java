@@ -1,35 +1,20 @@
 package org.moe4j.tensor;
 
-import java.io.IOException;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
-import java.nio.channels.FileChannel.MapMode;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Objects;
-import org.jspecify.annotations.Nullable;
 
 /** One open safetensors file. */
 final class SafetensorsFile implements AutoCloseable {
   private static final int LENGTH_BYTES = 8;
-  private static final long CHUNK = 1 << 30;
 
-  private final Path path;
-  private final FileChannel channel;
+  private final MappedFile file;
   private final SafetensorsHeader header;
   private final long dataStart;
-  private final Arena arena = Arena.ofShared();
-  private @Nullable MemorySegment mapping;
 
-  private SafetensorsFile(
-      Path path, FileChannel channel, SafetensorsHeader header, long dataStart) {
-    this.path = path;
-    this.channel = channel;
+  private SafetensorsFile(MappedFile file, SafetensorsHeader header, long dataStart) {
+    this.file = file;
     this.header = header;
     this.dataStart = dataStart;
   }
@@ -40,32 +25,22 @@ final class SafetensorsFile implements AutoCloseable {
    * @throws MoeException if it is not a valid safetensors file
    */
   static SafetensorsFile open(Path path) {
-    if (Files.isDirectory(path)) {
-      throw new MoeException(path + " is a folder, not a safetensors file");
-    }
-    FileChannel channel = null;
+    MappedFile file = MappedFile.open(path, "safetensors file");
     try {
-      channel = FileChannel.open(path);
-      SafetensorsFile file = read(path, channel);
-      channel = null;
-      return file;
-    } catch (NoSuchFileException e) {
-      throw new MoeException(path + ": no such file", e);
-    } catch (IOException e) {
-      throw unreadable(path, e);
-    } finally {
-      closeQuietly(channel);
+      return read(file);
+    } catch (RuntimeException e) {
+      file.close();
+      throw e;
     }
   }
 
-  private static SafetensorsFile read(Path path, FileChannel channel) throws IOException {
-    long size = channel.size();
+  private static SafetensorsFile read(MappedFile file) {
+    Path path = file.path();
+    long size = file.size();
     if (size < LENGTH_BYTES) {
       throw new MoeException(path + ": " + size + " bytes are no safetensors file");
     }
-    ByteBuffer length = ByteBuffer.allocate(LENGTH_BYTES).order(ByteOrder.LITTLE_ENDIAN);
-    readAt(path, channel, 0, length);
-    long bytes = length.getLong(0);
+    long bytes = file.bytes(0, LENGTH_BYTES).getLong(0);
     if (bytes < 0 || bytes > SafetensorsHeader.LONGEST) {
       throw new MoeException(
           path
@@ -85,16 +60,14 @@ final class SafetensorsFile implements AutoCloseable {
               + " bytes);"
               + " the file is cut");
     }
-    ByteBuffer json = ByteBuffer.allocate((int) bytes);
-    readAt(path, channel, LENGTH_BYTES, json);
+    byte[] json = file.bytes(LENGTH_BYTES, (int) bytes).array();
     long dataStart = LENGTH_BYTES + bytes;
-    SafetensorsHeader header =
-        SafetensorsHeader.parse(json.array(), size - dataStart, path.toString());
-    return new SafetensorsFile(path, channel, header, dataStart);
+    SafetensorsHeader header = SafetensorsHeader.parse(json, size - dataStart, path.toString());
+    return new SafetensorsFile(file, header, dataStart);
   }
 
   Path path() {
-    return path;
+    return file.path();
   }
 
   Map<String, SafetensorsHeader.Slot> tensors() {
@@ -105,10 +78,7 @@ final class SafetensorsFile implements AutoCloseable {
     return header.metadata();
   }
 
-  /**
-   * Copies the values of a tensor into {@code target}, which has exactly their length. They are
-   * read, not mapped, so that the file's pages do not count as memory of the process beside them.
-   */
+  /** Copies the values of a tensor into {@code target}, which has exactly their length. */
   void read(SafetensorsHeader.Slot slot, MemorySegment target) {
     read(slot, 0, target);
   }
@@ -116,68 +86,16 @@ final class SafetensorsFile implements AutoCloseable {
   /** Copies the bytes of a tensor from its byte {@code from} on, as many as {@code target} has. */
   void read(SafetensorsHeader.Slot slot, long from, MemorySegment target) {
     Objects.checkFromIndexSize(from, target.byteSize(), slot.end() - slot.start());
-    long start = dataStart + slot.start() + from;
-    try {
-      for (long done = 0; done < target.byteSize(); done += CHUNK) {
-        long n = Math.min(CHUNK, target.byteSize() - done);
-        readAt(path, channel, start + done, target.asSlice(done, n).asByteBuffer());
-      }
-    } catch (IOException e) {
-      throw unreadable(path, e);
-    }
+    file.read(dataStart + slot.start() + from, target);
   }
 
   /** The values of a tensor in the mapped file, read-only, until this file is closed. */
   MemorySegment segment(SafetensorsHeader.Slot slot) {
-    return mapping().asSlice(dataStart + slot.start(), slot.end() - slot.start());
-  }
-
-  private synchronized MemorySegment mapping() {
-    MemorySegment mapped = mapping;
-    if (mapped == null) {
-      try {
-        mapped = channel.map(MapMode.READ_ONLY, 0, channel.size(), arena);
-      } catch (IOException e) {
-        throw unreadable(path, e);
-      }
-      mapping = mapped;
-    }
-    return mapped;
-  }
-
-  private static void readAt(Path path, FileChannel channel, long at, ByteBuffer into)
-      throws IOException {
-    long position = at;
-    while (into.hasRemaining()) {
-      int n = channel.read(into, position);
-      if (n < 0) {
-        throw new MoeException(path + ": the file became shorter while it was read");
-      }
-      position += n;
-    }
-  }
-
-  private static MoeException unreadable(Path path, IOException e) {
-    return new MoeException("cannot read " + path + ": " + Names.shown(e.toString()), e);
-  }
-
-  private static void closeQuietly(@Nullable FileChannel channel) {
-    if (channel == null) {
-      return;
-    }
-    try {
-      channel.close();
-    } catch (IOException e) {
-      // Nothing was written: there is nothing to lose.
-      return;
-    }
+    return file.segment(dataStart + slot.start(), slot.end() - slot.start());
   }
 
   @Override
   public void close() {
-    closeQuietly(channel);
-    if (arena.scope().isAlive()) {
-      arena.close();
-    }
+    file.close();
   }
 }

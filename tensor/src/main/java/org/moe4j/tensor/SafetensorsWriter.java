@@ -77,7 +77,7 @@ public final class SafetensorsWriter {
     List<List<Item>> shards = shards(items, maxShardBytes);
     Set<Path> old = weightFiles(folder);
     Path single = folder.resolve(Safetensors.SINGLE_FILE);
-    Path index = folder.resolve(SafetensorsIndex.FILE);
+    Path index = folder.resolve(Safetensors.INDEX_FILE);
     Set<Path> written = new HashSet<>();
     try {
       if (shards.size() == 1) {
@@ -94,7 +94,7 @@ public final class SafetensorsWriter {
               .forEach(item -> shardOf.put(item.stored().name(), shard.getFileName().toString()));
         }
         long total = items.stream().mapToLong(item -> item.stored().bytes()).sum();
-        AtomicFile.write(index, new SafetensorsIndex(shardOf).toJson(total));
+        AtomicFile.write(index, new ShardIndex(shardOf).toJson(total));
         written.add(index);
       }
     } catch (RuntimeException e) {

@@ -52,8 +52,6 @@ final class SmallFloats {
   static short bf16(float value) {
     int bits = Float.floatToRawIntBits(value);
     return (short)
-        (Float.isNaN(value)
-            ? (bits >>> 16) | 0x40
-            : (bits + 0x7FFF + ((bits >>> 16) & 1)) >>> 16);
+        (Float.isNaN(value) ? (bits >>> 16) | 0x40 : (bits + 0x7FFF + ((bits >>> 16) & 1)) >>> 16);
   }
 }

@@ -1,5 +1,7 @@
 package org.moe4j.tensor;
 
+import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 
 /** A tensor in a file: its name, element type and sizes, without its values. */
@@ -22,6 +24,19 @@ public record StoredTensor(String name, DType dtype, List<Long> shape) {
   /** The sizes as libtorch takes them. */
   public long[] sizes() {
     return shape.stream().mapToLong(Long::longValue).toArray();
+  }
+
+  void requireShapeOf(Tensor target, Path file) {
+    if (!Arrays.equals(sizes(), target.shape())) {
+      throw new MoeException(
+          file
+              + ": tensor "
+              + Names.shown(name)
+              + " has shape "
+              + shape
+              + ", expected "
+              + Arrays.toString(target.shape()));
+    }
   }
 
   @Override

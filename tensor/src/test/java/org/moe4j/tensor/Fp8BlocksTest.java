@@ -120,11 +120,7 @@ class Fp8BlocksTest {
     float[] scales = {0.25f, 2, 0x1p-9f, 8, 1, 64};
     try (Safetensors in =
         BlockScaledFiles.file(
-            dir,
-            "w",
-            codes(codes, 24, 40),
-            "w_scale_inv",
-            Tensor.of(scales, 2, 3).to(dtype))) {
+            dir, "w", codes(codes, 24, 40), "w_scale_inv", Tensor.of(scales, 2, 3).to(dtype))) {
       BlockScaledFiles.isExactly(
           Fp8Blocks.open(in, "w", 16, 16), plain(codes, scales, 1, 24, 40, 16, 16));
     }

@@ -60,7 +60,13 @@ class Mxfp4BlocksTest {
 
   @ParameterizedTest
   @CsvSource({
-    "1, 300, 5", "4, 64, 2", "3, 700, 3", "2, 2, 2051", "1, 1, 4100", "5000, 1, 1", "7, 6000, 1"
+    "1, 300, 5",
+    "4, 64, 2",
+    "3, 700, 3",
+    "2, 2, 2051",
+    "1, 1, 4100",
+    "5000, 1, 1",
+    "7, 6000, 1"
   })
   void isTheFormula(int experts, int rows, int blocks) {
     int count = experts * rows * blocks;
