@@ -1,7 +1,6 @@
 package org.moe4j.tensor;
 
 import java.lang.foreign.MemorySegment;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -20,15 +19,13 @@ public final class Safetensors implements StoredTensors {
 
   static final String INDEX_FILE = "model.safetensors.index.json";
 
-  private record Place(SafetensorsFile file, SafetensorsHeader.Slot slot) {}
+  private static final Shards.Naming NAMING =
+      new Shards.Naming(SINGLE_FILE, INDEX_FILE, ".safetensors");
 
-  private final Path path;
-  private final Map<Path, SafetensorsFile> files = new LinkedHashMap<>();
-  private final Map<String, Place> places = new LinkedHashMap<>();
-  private final Map<String, String> metadata = new LinkedHashMap<>();
+  private final Shards<SafetensorsFile, SafetensorsHeader.Slot> shards;
 
   private Safetensors(Path path) {
-    this.path = path;
+    this.shards = new Shards<>(path, SafetensorsFile::open, SafetensorsFile::tensors);
   }
 
   /**
@@ -40,17 +37,7 @@ public final class Safetensors implements StoredTensors {
   public static Safetensors open(Path path) {
     Safetensors opened = new Safetensors(path);
     try {
-      if (!Files.exists(path)) {
-        throw new MoeException(path + ": no such file or folder");
-      }
-      Path single = path.resolve(SINGLE_FILE);
-      if (!Files.isDirectory(path)) {
-        opened.addFile(path);
-      } else if (Files.exists(single)) {
-        opened.addFile(single);
-      } else {
-        opened.addShards(path);
-      }
+      opened.shards.open(NAMING);
       return opened;
     } catch (RuntimeException e) {
       opened.close();
@@ -58,47 +45,14 @@ public final class Safetensors implements StoredTensors {
     }
   }
 
-  private void addFile(Path file) {
-    SafetensorsFile f = openOnce(file);
-    f.tensors().forEach((name, slot) -> places.put(name, new Place(f, slot)));
-  }
-
-  private void addShards(Path folder) {
-    Path index = folder.resolve(INDEX_FILE);
-    if (!Files.exists(index)) {
-      throw new MoeException(folder + " holds neither " + SINGLE_FILE + " nor " + INDEX_FILE);
-    }
-    ShardIndex.forEach(
-        index,
-        ".safetensors",
-        (name, shard) -> {
-          SafetensorsFile f = openOnce(shard);
-          SafetensorsHeader.Slot slot = f.tensors().get(name);
-          if (slot == null) {
-            throw ShardIndex.notInShard(index, name, shard);
-          }
-          places.put(name, new Place(f, slot));
-        });
-  }
-
-  private SafetensorsFile openOnce(Path file) {
-    SafetensorsFile known = files.get(file);
-    if (known == null) {
-      known = SafetensorsFile.open(file);
-      files.put(file, known);
-      metadata.putAll(known.metadata());
-    }
-    return known;
-  }
-
   @Override
   public Path path() {
-    return path;
+    return shards.path();
   }
 
   @Override
   public Set<String> names() {
-    return Collections.unmodifiableSet(places.keySet());
+    return shards.names();
   }
 
   @Override
@@ -108,12 +62,14 @@ public final class Safetensors implements StoredTensors {
 
   /** The strings that the files carry beside their tensors. */
   public Map<String, String> metadata() {
-    return Collections.unmodifiableMap(metadata);
+    Map<String, String> all = new LinkedHashMap<>();
+    shards.files().forEach(f -> all.putAll(f.metadata()));
+    return Collections.unmodifiableMap(all);
   }
 
   @Override
   public void loadInto(String name, Tensor target) {
-    Place p = place(name);
+    var p = place(name);
     StoredTensor t = p.slot().tensor();
     t.requireShapeOf(target, p.file().path());
     if (target.dtype() == t.dtype() && target.device() == Device.CPU && target.isContiguous()) {
@@ -128,26 +84,22 @@ public final class Safetensors implements StoredTensors {
 
   /** Copies the bytes of a tensor from its byte {@code from} on, as many as {@code into} has. */
   void read(String name, long from, MemorySegment into) {
-    Place p = place(name);
+    var p = place(name);
     p.file().read(p.slot(), from, into);
   }
 
   @Override
   public MemorySegment segment(String name) {
-    Place p = place(name);
+    var p = place(name);
     return p.file().segment(p.slot());
   }
 
-  private Place place(String name) {
-    Place p = places.get(name);
-    if (p == null) {
-      throw new MoeException(path + ": no tensor " + Names.shown(name));
-    }
-    return p;
+  private Shards.Place<SafetensorsFile, SafetensorsHeader.Slot> place(String name) {
+    return shards.place(name);
   }
 
   @Override
   public void close() {
-    files.values().forEach(SafetensorsFile::close);
+    shards.files().forEach(SafetensorsFile::close);
   }
 }

@@ -1,11 +1,7 @@
 package org.moe4j.tensor;
 
 import java.lang.foreign.MemorySegment;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Collections;
-import java.util.LinkedHashMap;
-import java.util.Map;
 import java.util.Set;
 
 /**
@@ -25,14 +21,12 @@ public final class TorchFile implements StoredTensors {
   /** The name of the list of shards in a checkpoint folder. */
   public static final String INDEX_FILE = "pytorch_model.bin.index.json";
 
-  private record Place(TorchShard shard, StridedView view) {}
+  private static final Shards.Naming NAMING = new Shards.Naming(SINGLE_FILE, INDEX_FILE, ".bin");
 
-  private final Path path;
-  private final Map<Path, TorchShard> shards = new LinkedHashMap<>();
-  private final Map<String, Place> places = new LinkedHashMap<>();
+  private final Shards<TorchShard, StridedView> shards;
 
   private TorchFile(Path path) {
-    this.path = path;
+    this.shards = new Shards<>(path, TorchShard::open, TorchShard::tensors);
   }
 
   /**
@@ -44,17 +38,7 @@ public final class TorchFile implements StoredTensors {
   public static TorchFile open(Path path) {
     TorchFile opened = new TorchFile(path);
     try {
-      if (!Files.exists(path)) {
-        throw new MoeException(path + ": no such file or folder");
-      }
-      Path single = path.resolve(SINGLE_FILE);
-      if (!Files.isDirectory(path)) {
-        opened.addFile(path);
-      } else if (Files.exists(single)) {
-        opened.addFile(single);
-      } else {
-        opened.addShards(path);
-      }
+      opened.shards.open(NAMING);
       return opened;
     } catch (RuntimeException e) {
       opened.close();
@@ -62,76 +46,45 @@ public final class TorchFile implements StoredTensors {
     }
   }
 
-  private void addFile(Path file) {
-    TorchShard shard = openOnce(file);
-    shard.tensors().forEach((name, view) -> places.put(name, new Place(shard, view)));
-  }
-
-  private void addShards(Path folder) {
-    Path index = folder.resolve(INDEX_FILE);
-    if (!Files.exists(index)) {
-      throw new MoeException(folder + " holds neither " + SINGLE_FILE + " nor " + INDEX_FILE);
-    }
-    ShardIndex.forEach(
-        index,
-        ".bin",
-        (name, file) -> {
-          TorchShard shard = openOnce(file);
-          StridedView view = shard.tensors().get(name);
-          if (view == null) {
-            throw ShardIndex.notInShard(index, name, file);
-          }
-          places.put(name, new Place(shard, view));
-        });
-  }
-
-  private TorchShard openOnce(Path file) {
-    return shards.computeIfAbsent(file, TorchShard::open);
-  }
-
   @Override
   public Path path() {
-    return path;
+    return shards.path();
   }
 
   @Override
   public Set<String> names() {
-    return Collections.unmodifiableSet(places.keySet());
+    return shards.names();
   }
 
   @Override
   public StoredTensor describe(String name) {
-    return place(name).view().tensor();
+    return place(name).slot().tensor();
   }
 
   /** True if the file holds the tensor's values row-major, so that {@link #segment} gives them. */
   public boolean isContiguous(String name) {
-    return place(name).view().isContiguous();
+    return place(name).slot().isContiguous();
   }
 
   @Override
   public void loadInto(String name, Tensor target) {
-    Place p = place(name);
-    p.view().tensor().requireShapeOf(target, p.shard().path());
-    p.shard().read(p.view(), target);
+    var p = place(name);
+    p.slot().tensor().requireShapeOf(target, p.file().path());
+    p.file().read(p.slot(), target);
   }
 
   @Override
   public MemorySegment segment(String name) {
-    Place p = place(name);
-    return p.shard().segment(p.view());
+    var p = place(name);
+    return p.file().segment(p.slot());
   }
 
-  private Place place(String name) {
-    Place p = places.get(name);
-    if (p == null) {
-      throw new MoeException(path + ": no tensor " + Names.shown(name));
-    }
-    return p;
+  private Shards.Place<TorchShard, StridedView> place(String name) {
+    return shards.place(name);
   }
 
   @Override
   public void close() {
-    shards.values().forEach(TorchShard::close);
+    shards.files().forEach(TorchShard::close);
   }
 }
