@@ -36,15 +36,7 @@ class DecoderTest {
   }
 
   static Stream<DecoderConfig> shapes() {
-    return Stream.of(
-        Tiny.olmoe(),
-        Tiny.mixtral(),
-        Tiny.own(),
-        Tiny.noisy(),
-        Tiny.recurrent(),
-        Tiny.controlled(),
-        Tiny.dense(),
-        Tiny.mixtral().withNorm(NormKind.LAYER, 1e-5));
+    return Tiny.shapes();
   }
 
   private static Tensor logits(Decoder model, Tensor ids) {

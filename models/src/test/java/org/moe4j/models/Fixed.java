@@ -12,10 +12,10 @@ import org.moe4j.tensor.RandomSource;
 import org.moe4j.tensor.Scope;
 
 /** Small decoders whose routers are steered by ids and domains. */
-final class Fixed {
+public final class Fixed {
   private Fixed() {}
 
-  static DecoderConfig config(String router, int experts, int k, Map<String, ?> options) {
+  public static DecoderConfig config(String router, int experts, int k, Map<String, ?> options) {
     MoeConfig moe =
         MoeConfig.builder(32, 24, experts, k).router(router, options).init(InitScheme.T5).build();
     return DecoderConfig.of(
@@ -28,7 +28,7 @@ final class Fixed {
   }
 
   /** A model with experts that differ much. */
-  static Decoder model(DecoderConfig config, DType dtype) {
+  public static Decoder model(DecoderConfig config, DType dtype) {
     RandomSource random = new RandomSource(5);
     Decoder model = new Decoder(config, new ParameterStore(random, Device.CPU, dtype));
     try (Scope scope = Scope.open()) {

@@ -14,6 +14,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.moe4j.CorpusCounts;
 import org.moe4j.Parameter;
 import org.moe4j.TokenContext;
+import org.moe4j.models.hf.HfCheckpoint;
+import org.moe4j.models.hf.HfLayout;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.NoGrad;
 import org.moe4j.tensor.Scope;

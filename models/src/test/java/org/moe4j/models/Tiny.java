@@ -2,6 +2,7 @@ package org.moe4j.models;
 
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.moe4j.AdaptiveBalance;
 import org.moe4j.Capacity;
 import org.moe4j.CommunicationBalance;
@@ -25,8 +26,8 @@ import org.moe4j.tensor.Scope;
 import org.moe4j.tensor.Tensor;
 
 /** Small decoders of different shapes, with weights large enough for logits that differ. */
-final class Tiny {
-  static final int VOCAB = 61;
+public final class Tiny {
+  public static final int VOCAB = 61;
 
   private Tiny() {}
 
@@ -34,21 +35,21 @@ final class Tiny {
     return DecoderConfig.of(VOCAB, 32, a, ffn).withMaxPositions(64).withInitStd(0.3);
   }
 
-  static DecoderConfig olmoe() {
+  public static DecoderConfig olmoe() {
     MoeConfig moe = MoeConfig.builder(32, 24, 6, 3).gating(Gating.SOFTMAX_TOP_K).build();
     AttentionConfig a =
         AttentionConfig.of(32, 4).withQkNorm(AttentionConfig.QkNorm.WHOLE).withRopeTheta(500);
     return decoder(a, FeedForwardConfig.every(2, new FeedForwardConfig.Moe(moe)));
   }
 
-  static DecoderConfig mixtral() {
+  public static DecoderConfig mixtral() {
     MoeConfig moe = MoeConfig.builder(32, 24, 4, 2).gating(Gating.MIXTRAL).build();
     AttentionConfig a = AttentionConfig.of(32, 4).withKvHeads(2);
     return decoder(a, FeedForwardConfig.every(2, new FeedForwardConfig.Moe(moe)));
   }
 
   /** What neither family expresses: LayerNorm, a dense layer, a shared expert, GELU, ties. */
-  static DecoderConfig own() {
+  public static DecoderConfig own() {
     MoeConfig moe =
         MoeConfig.builder(32, 12, 4, 2)
             .gating(Gating.DEEPSEEK_V3.withScale(1.5))
@@ -65,7 +66,7 @@ final class Tiny {
   }
 
   /** S01's noisy gate in every other layer, a capacity, and a balance loss on its noise. */
-  static DecoderConfig noisy() {
+  public static DecoderConfig noisy() {
     MoeConfig moe =
         MoeConfig.builder(32, 16, 4, 2)
             .router("noisy-top-k")
@@ -82,7 +83,7 @@ final class Tiny {
   }
 
   /** Routers that are recurrent over depth, with a dense layer between them. */
-  static DecoderConfig recurrent() {
+  public static DecoderConfig recurrent() {
     MoeConfig moe =
         MoeConfig.builder(32, 16, 4, 2)
             .router("rmoe", Map.of("state-width", 6L))
@@ -95,7 +96,7 @@ final class Tiny {
   }
 
   /** State of two kinds: a controlled selection bias, and balance coefficients that adapt. */
-  static DecoderConfig controlled() {
+  public static DecoderConfig controlled() {
     MoeConfig moe =
         MoeConfig.builder(32, 16, 4, 2)
             .router("loss-free", Map.of("bias-update", "relative"))
@@ -109,17 +110,30 @@ final class Tiny {
     return decoder(a, FeedForwardConfig.every(2, new FeedForwardConfig.Moe(moe)));
   }
 
-  static DecoderConfig dense() {
+  public static DecoderConfig dense() {
     return decoder(
         AttentionConfig.of(32, 2), FeedForwardConfig.every(2, FeedForwardConfig.swiglu(40)));
   }
 
-  static Decoder model(DecoderConfig config, long seed) {
+  /** One of every kind of shape. */
+  public static Stream<DecoderConfig> shapes() {
+    return Stream.of(
+        olmoe(),
+        mixtral(),
+        own(),
+        noisy(),
+        recurrent(),
+        controlled(),
+        dense(),
+        mixtral().withNorm(NormKind.LAYER, 1e-5));
+  }
+
+  public static Decoder model(DecoderConfig config, long seed) {
     return model(config, seed, DType.F32);
   }
 
   /** A model whose norms are not the identity and whose experts are not small. */
-  static Decoder model(DecoderConfig config, long seed, DType dtype) {
+  public static Decoder model(DecoderConfig config, long seed, DType dtype) {
     RandomSource random = new RandomSource(seed);
     Decoder model = new Decoder(config, new ParameterStore(random, Device.CPU, dtype));
     try (Scope scope = Scope.open()) {
@@ -136,7 +150,7 @@ final class Tiny {
   }
 
   /** Ids [sequences, length] that differ from place to place. */
-  static Tensor ids(int sequences, int length) {
+  public static Tensor ids(int sequences, int length) {
     long[] ids = new long[sequences * length];
     for (int i = 0; i < ids.length; i++) {
       ids[i] = (7L * i * i + 3L * i + 5) % VOCAB;

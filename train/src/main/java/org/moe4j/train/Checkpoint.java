@@ -8,7 +8,7 @@ import java.util.Map;
 import org.moe4j.Parameter;
 import org.moe4j.ParameterStore;
 import org.moe4j.models.Decoder;
-import org.moe4j.models.HfCheckpoint;
+import org.moe4j.models.hf.HfCheckpoint;
 import org.moe4j.tensor.AtomicFile;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.NoGrad;

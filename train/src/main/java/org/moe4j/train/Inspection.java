@@ -12,7 +12,7 @@ import org.moe4j.Parameter;
 import org.moe4j.Role;
 import org.moe4j.models.Decoder;
 import org.moe4j.models.DecoderConfig;
-import org.moe4j.models.HfCheckpoint;
+import org.moe4j.models.hf.HfCheckpoint;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Safetensors;
 import tools.jackson.databind.node.ArrayNode;

@@ -1,7 +1,11 @@
-package org.moe4j.models;
+package org.moe4j.models.hf;
 
 import org.moe4j.Gating;
 import org.moe4j.MoeConfig;
+import org.moe4j.models.AttentionConfig;
+import org.moe4j.models.DecoderConfig;
+import org.moe4j.models.FeedForwardConfig;
+import org.moe4j.models.NormKind;
 import tools.jackson.databind.node.ObjectNode;
 
 /**

@@ -1,4 +1,6 @@
-package org.moe4j.models;
+package org.moe4j.models.hf;
+
+import org.moe4j.models.Decoder;
 
 /** Mixtral's names (S34): w1 is the gate, w3 the up, w2 the down projection. */
 final class MixtralNames {

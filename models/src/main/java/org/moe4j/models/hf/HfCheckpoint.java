@@ -1,4 +1,4 @@
-package org.moe4j.models;
+package org.moe4j.models.hf;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -9,6 +9,8 @@ import java.util.Set;
 import java.util.function.Predicate;
 import org.moe4j.ParameterStore;
 import org.moe4j.Role;
+import org.moe4j.models.Decoder;
+import org.moe4j.models.DecoderConfig;
 import org.moe4j.tensor.AtomicFile;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;

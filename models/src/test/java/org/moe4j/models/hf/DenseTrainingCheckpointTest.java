@@ -1,4 +1,4 @@
-package org.moe4j.models;
+package org.moe4j.models.hf;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -14,6 +14,11 @@ import org.moe4j.Parameter;
 import org.moe4j.ParameterStore;
 import org.moe4j.RoutingStats;
 import org.moe4j.TokenContext;
+import org.moe4j.models.AttentionConfig;
+import org.moe4j.models.Decoder;
+import org.moe4j.models.DecoderConfig;
+import org.moe4j.models.FeedForwardConfig;
+import org.moe4j.models.Tiny;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.RandomSource;
 import org.moe4j.tensor.Scope;

@@ -1,4 +1,4 @@
-package org.moe4j.models;
+package org.moe4j.models.hf;
 
 import java.io.IOException;
 import java.nio.file.Files;

@@ -1,4 +1,6 @@
-package org.moe4j.models;
+package org.moe4j.models.hf;
+
+import org.moe4j.models.Decoder;
 
 /** Our own layout: every parameter whole, under its name in the model. */
 final class Moe4jNames {

@@ -1,4 +1,4 @@
-package org.moe4j.models;
+package org.moe4j.models.hf;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -27,6 +27,11 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.moe4j.Parameter;
 import org.moe4j.Role;
 import org.moe4j.TokenContext;
+import org.moe4j.models.Decoder;
+import org.moe4j.models.DecoderConfig;
+import org.moe4j.models.Generator;
+import org.moe4j.models.Sampling;
+import org.moe4j.models.Tiny;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
@@ -146,7 +151,7 @@ class HfCheckpointTest {
   }
 
   static Stream<DecoderConfig> shapes() {
-    return DecoderTest.shapes();
+    return Tiny.shapes();
   }
 
   @ParameterizedTest

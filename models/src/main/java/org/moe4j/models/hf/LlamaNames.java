@@ -1,9 +1,15 @@
-package org.moe4j.models;
+package org.moe4j.models.hf;
 
 import org.moe4j.FeedForwardExperts;
 import org.moe4j.MoeLayer;
 import org.moe4j.Parameter;
 import org.moe4j.ParameterStore;
+import org.moe4j.models.Attention;
+import org.moe4j.models.Decoder;
+import org.moe4j.models.DecoderBlock;
+import org.moe4j.models.LayerNorm;
+import org.moe4j.models.Norm;
+import org.moe4j.models.RmsNorm;
 
 /**
  * The tensor names that Llama-like families with experts share on disk. What differs are the names

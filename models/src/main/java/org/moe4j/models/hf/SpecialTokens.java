@@ -1,4 +1,4 @@
-package org.moe4j.models;
+package org.moe4j.models.hf;
 
 import java.util.OptionalInt;
 import java.util.Set;

@@ -1,4 +1,6 @@
-package org.moe4j.models;
+package org.moe4j.models.hf;
+
+import org.moe4j.models.Decoder;
 
 /** OLMoE's names. */
 final class OlmoeNames {

@@ -1,4 +1,4 @@
-package org.moe4j.models;
+package org.moe4j.models.hf;
 
 import java.util.ArrayList;
 import java.util.EnumMap;
@@ -17,6 +17,10 @@ import org.moe4j.LinearRouter;
 import org.moe4j.MoeConfig;
 import org.moe4j.Phase;
 import org.moe4j.Role;
+import org.moe4j.models.AttentionConfig;
+import org.moe4j.models.Decoder;
+import org.moe4j.models.DecoderConfig;
+import org.moe4j.models.NormKind;
 
 /**
  * The families of Hugging Face checkpoints that a decoder can be saved as. The first one whose

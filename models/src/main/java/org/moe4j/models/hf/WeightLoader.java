@@ -1,4 +1,4 @@
-package org.moe4j.models;
+package org.moe4j.models.hf;
 
 import java.util.Arrays;
 import java.util.Collection;

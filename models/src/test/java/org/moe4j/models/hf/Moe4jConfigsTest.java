@@ -1,4 +1,4 @@
-package org.moe4j.models;
+package org.moe4j.models.hf;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -16,6 +16,11 @@ import org.moe4j.BalanceTerm;
 import org.moe4j.Capacity;
 import org.moe4j.Grouping;
 import org.moe4j.MoeConfig;
+import org.moe4j.models.AttentionConfig;
+import org.moe4j.models.Decoder;
+import org.moe4j.models.DecoderConfig;
+import org.moe4j.models.FeedForwardConfig;
+import org.moe4j.models.Tiny;
 
 /** What {@code config.json} of our own layout must not lose. */
 class Moe4jConfigsTest {

@@ -1,4 +1,4 @@
-package org.moe4j.models;
+package org.moe4j.models.hf;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -13,6 +13,10 @@ import org.moe4j.Gating;
 import org.moe4j.Grouping;
 import org.moe4j.MoeConfig;
 import org.moe4j.ParameterStore;
+import org.moe4j.models.Decoder;
+import org.moe4j.models.DecoderConfig;
+import org.moe4j.models.FeedForwardConfig;
+import org.moe4j.models.Tiny;
 import org.moe4j.tensor.Tensor;
 
 class HfLayoutTest {

@@ -1,6 +1,8 @@
-package org.moe4j.models;
+package org.moe4j.models.hf;
 
 import java.nio.file.Path;
+import org.moe4j.models.Decoder;
+import org.moe4j.models.Tiny;
 import org.moe4j.tensor.DType;
 
 /**
