@@ -26,7 +26,10 @@ public final class DroplessDispatcher implements Dispatcher<DroplessDispatcher.S
 
   @Override
   public Sorted dispatch(Tensor x, Routing routing) {
-    Assignment a = Assignment.of(routing, x.size(0));
+    return sorted(x, Assignment.of(routing, x.size(0)));
+  }
+
+  private static Sorted sorted(Tensor x, Assignment a) {
     return new Sorted(new ExpertInput.Ragged(a.gather(x), a.counts()), a);
   }
 
@@ -36,13 +39,22 @@ public final class DroplessDispatcher implements Dispatcher<DroplessDispatcher.S
     return state.assignment.combine(outputs, identity);
   }
 
-  /** As the two verbs one after the other, where possible by one kernel with its own gradient. */
+  /** As the two verbs one after the other, where it is faster by one kernel with its own gradient. */
   @Override
   public Tensor apply(Tensor x, Routing routing, Experts experts, TokenContext context) {
+    Assignment a = Assignment.of(routing, x.size(0));
     if (experts instanceof FeedForwardExperts bank
-        && DroplessKernel.serves(x, routing, bank, context)) {
-      return DroplessKernel.apply(x, Assignment.of(routing, x.size(0)), bank);
+        && DroplessKernel.serves(x, routing, bank, context)
+        && !decodes(x, a, bank, context)) {
+      return DroplessKernel.apply(x, a, bank);
     }
-    return Dispatcher.super.apply(x, routing, experts, context);
+    Sorted sorted = sorted(x, a);
+    return combine(experts.forward(sorted.input(), context), sorted);
+  }
+
+  private static boolean decodes(
+      Tensor x, Assignment a, FeedForwardExperts bank, TokenContext context) {
+    return ExpertInference.serves(x, bank, context)
+        && ExpertInference.fewRows(x, bank, a.counts());
   }
 }
