@@ -58,7 +58,7 @@ public record ParameterCount(long total, long active) {
   private static ParameterCount moe(MoeConfig m) {
     // The configuration's own counts do not watch for overflow.
     product(m.experts(), Math.addExact(network(m.form(), m.width(), m.expertWidth()), m.width()));
-    network(m.form(), m.width(), m.sharedWidth());
+    network(m.sharedForm(), m.width(), m.sharedWidth());
     return new ParameterCount(m.parameters(), m.activeParameters());
   }
 

@@ -162,6 +162,9 @@ public enum HfLayout {
     if (moe.stream().anyMatch(m -> m.sharedWidth() > 0)) {
       why.add("a shared expert");
     }
+    if (moe.stream().anyMatch(MoeConfig::outputBias)) {
+      why.add("a bias on the sparse layer's output");
+    }
     if (moe.stream().anyMatch(HfLayout::adapts)) {
       why.add("balance coefficients that adapt");
     }

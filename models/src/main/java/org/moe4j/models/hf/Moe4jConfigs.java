@@ -1,9 +1,12 @@
 package org.moe4j.models.hf;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonSubTypes;
 import com.fasterxml.jackson.annotation.JsonTypeInfo;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import org.moe4j.Activation;
 import org.moe4j.AdaptiveBalance;
 import org.moe4j.Balance;
 import org.moe4j.BalanceTerm;
@@ -80,6 +83,21 @@ final class Moe4jConfigs {
   })
   private interface Losses {}
 
+  /** An {@link ExpertForm}; most have no clamp, and then the file does not speak of it. */
+  @JsonInclude(JsonInclude.Include.NON_EMPTY)
+  private record Form(
+      Activation activation, boolean gated, boolean biases, Optional<ExpertForm.Clamp> clamp) {
+    static Form of(ExpertForm f) {
+      Optional<ExpertForm.Clamp> clamp =
+          Optional.of(f.clamp()).filter(c -> !c.equals(ExpertForm.Clamp.NONE));
+      return new Form(f.activation(), f.gated(), f.biases(), clamp);
+    }
+
+    ExpertForm form() {
+      return new ExpertForm(activation, gated, biases, clamp.orElse(ExpertForm.Clamp.NONE));
+    }
+  }
+
   private Moe4jConfigs() {}
 
   static DecoderConfig read(ConfigFile file) {
@@ -112,7 +130,7 @@ final class Moe4jConfigs {
   }
 
   private static FeedForwardConfig feedForward(ConfigFile f, int hidden) {
-    ExpertForm form = f.as("form", ExpertForm.class, MAPPER);
+    ExpertForm form = f.as("form", Form.class, MAPPER).form();
     return switch (f.text("kind")) {
       case "dense" -> new FeedForwardConfig.Dense(form, f.positive("width"));
       case "moe" -> new FeedForwardConfig.Moe(moe(f, hidden, form));
@@ -122,12 +140,16 @@ final class Moe4jConfigs {
 
   private static MoeConfig moe(ConfigFile f, int hidden, ExpertForm form) {
     Capacity capacity = f.as("capacity", Capacity.class, MAPPER);
+    ExpertForm shared =
+        f.has("shared_form") ? f.as("shared_form", Form.class, MAPPER).form() : form;
     return MoeConfig.builder(
             hidden, f.positive("expert_width"), f.positive("experts"), f.positive("top_k"))
         .router(f.text("router"), f.options("router_options"))
         .form(form)
         .sharedWidth(f.natural("shared_width"))
+        .sharedForm(shared)
         .sharedGate(f.flagOr(false, "shared_gate"))
+        .outputBias(f.flagOr(false, "output_bias"))
         .capacity(capacity)
         .dispatch(Dispatch.named(f.text("dispatch")))
         .balance(List.of(f.as("balance", BalanceTerm[].class, MAPPER)))
@@ -160,7 +182,7 @@ final class Moe4jConfigs {
     switch (f) {
       case FeedForwardConfig.Dense dense -> {
         to.put("kind", "dense");
-        to.set("form", MAPPER.valueToTree(dense.form()));
+        to.set("form", MAPPER.valueToTree(Form.of(dense.form())));
         to.put("width", dense.width());
       }
       case FeedForwardConfig.Moe m -> {
@@ -171,14 +193,18 @@ final class Moe4jConfigs {
   }
 
   private static void write(ObjectNode to, MoeConfig m) {
-    to.set("form", MAPPER.valueToTree(m.form()));
+    to.set("form", MAPPER.valueToTree(Form.of(m.form())));
     to.put("expert_width", m.expertWidth());
     to.put("experts", m.experts());
     to.put("top_k", m.topK());
     to.put("router", m.router());
     to.set("router_options", MAPPER.valueToTree(m.routerOptions()));
     to.put("shared_width", m.sharedWidth());
+    if (!m.sharedForm().equals(m.form())) {
+      to.set("shared_form", MAPPER.valueToTree(Form.of(m.sharedForm())));
+    }
     to.put("shared_gate", m.sharedGate());
+    to.put("output_bias", m.outputBias());
     to.set("capacity", MAPPER.valueToTree(m.capacity()));
     to.put("dispatch", m.dispatch().label());
     to.set("balance", MAPPER.valueToTree(m.balance().toArray()));
