@@ -88,17 +88,13 @@ public record GroupedQueryConfig(
 
   /** With another base of the rotary embedding. */
   public GroupedQueryConfig withRopeTheta(double theta) {
+    return withRope(rope.withTheta(theta));
+  }
+
+  /** With another rotary embedding. */
+  public GroupedQueryConfig withRope(RopeConfig rope) {
     return new GroupedQueryConfig(
-        heads,
-        kvHeads,
-        headDim,
-        rope.withTheta(theta),
-        qkNorm,
-        qkvBias,
-        outBias,
-        clip,
-        sinks,
-        scale);
+        heads, kvHeads, headDim, rope, qkNorm, qkvBias, outBias, clip, sinks, scale);
   }
 
   /** With another normalisation of queries and keys. */

@@ -41,7 +41,7 @@ public final class LatentAttention implements Attention {
     this.rope = rope;
     int d = decoder.hidden();
     double std = decoder.initStd();
-    int queries = c.heads() * c.queryDim();
+    long queries = (long) c.heads() * c.queryDim();
     if (c.queryRank() == 0) {
       this.q = new Linear(store, "q_proj", queries, d, false, std);
       this.qCompressed = null;
@@ -55,9 +55,9 @@ public final class LatentAttention implements Attention {
     }
     this.kvDown = new Linear(store, "kv_a_proj", c.kvRank() + c.ropeDim(), d, c.bias(), std);
     this.kvNorm = new RmsNorm(store, "kv_a_norm", c.kvRank(), c.normEps());
-    int both = c.heads() * (c.plainDim() + c.valueDim());
+    long both = (long) c.heads() * (c.plainDim() + c.valueDim());
     this.kvUp = new Linear(store, "kv_b_proj", both, c.kvRank(), false, std);
-    this.o = new Linear(store, "o_proj", d, c.heads() * c.valueDim(), c.bias(), std);
+    this.o = new Linear(store, "o_proj", d, (long) c.heads() * c.valueDim(), c.bias(), std);
   }
 
   @Override

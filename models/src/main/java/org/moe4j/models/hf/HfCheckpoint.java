@@ -6,7 +6,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
-import java.util.function.Predicate;
 import org.moe4j.ParameterStore;
 import org.moe4j.Role;
 import org.moe4j.models.Decoder;
@@ -60,10 +59,10 @@ public final class HfCheckpoint {
   /**
    * A model that was read; the caller closes it.
    *
-   * @param layout the family it was stored as
+   * @param modelType the family it was stored as
    * @param tokens the special tokens of its {@code config.json}
    */
-  public record Loaded(Decoder model, HfLayout layout, SpecialTokens tokens) {}
+  public record Loaded(Decoder model, String modelType, SpecialTokens tokens) {}
 
   /**
    * Saves a model into {@code folder}. Each file appears whole or not at all and the weights come
@@ -78,7 +77,7 @@ public final class HfCheckpoint {
     HfLayout layout = choice.layout();
     AtomicFile.write(folder.resolve(ConfigFile.NAME), config(model.config(), layout, options));
     List<SafetensorsWriter.Item> items = new ArrayList<>();
-    for (WeightMap.Part part : names(model, layout, LlamaNames.Form.PER_EXPERT).list()) {
+    for (WeightMap.Part part : layout.family().names(model, ExpertLayout.RELEASED).list()) {
       List<Long> shape = part.shape();
       DType own = part.parameter().tensor().dtype();
       DType dtype = part.parameter().role() instanceof Role.State ? own : options.dtype();
@@ -96,7 +95,7 @@ public final class HfCheckpoint {
     if (layout == HfLayout.MOE4J) {
       Moe4jConfigs.write(root, config);
     } else {
-      LlamaConfigs.write(root, config, layout);
+      LlamaConfigWriter.write(root, config, layout == HfLayout.OLMOE);
     }
     root.put("dtype", torchName(options.dtype()));
     root.put("torch_dtype", torchName(options.dtype()));
@@ -132,15 +131,6 @@ public final class HfCheckpoint {
     };
   }
 
-  /** The names of a model's tensors on disk. */
-  static WeightMap names(Decoder model, HfLayout layout, LlamaNames.Form form) {
-    return switch (layout) {
-      case OLMOE -> OlmoeNames.of(model, form);
-      case MIXTRAL -> MixtralNames.of(model, form);
-      case MOE4J -> Moe4jNames.of(model);
-    };
-  }
-
   /** Reads a checkpoint with F32 parameters on the CPU. */
   public static Loaded load(Path folder) {
     return load(folder, Device.CPU, DType.F32);
@@ -155,26 +145,26 @@ public final class HfCheckpoint {
    */
   public static Loaded load(Path folder, Device device, DType dtype) {
     ConfigFile file = ConfigFile.read(folder);
-    HfLayout layout = layout(file);
+    Family family = Families.of(file);
     try (Safetensors weights = Safetensors.open(folder)) {
-      DecoderConfig config = config(file, layout, weights);
+      DecoderConfig config = config(file, family, weights);
       SpecialTokens tokens =
           new SpecialTokens(
               first(file.integers("bos_token_id")),
               file.integers("eos_token_id"),
               first(file.integers("pad_token_id")));
-      return new Loaded(read(config, layout, weights, device, dtype), layout, tokens);
+      Decoder model = read(config, family, weights, device, dtype);
+      return new Loaded(model, family.modelType(), tokens);
     }
   }
 
   private static Decoder read(
-      DecoderConfig config, HfLayout layout, Safetensors weights, Device device, DType dtype) {
+      DecoderConfig config, Family family, Safetensors weights, Device device, DType dtype) {
     ParameterStore store = new ParameterStore(new RandomSource(0), device, dtype);
     try {
       Decoder model = new Decoder(config, store);
-      boolean fused = weights.names().stream().anyMatch(n -> n.endsWith(LlamaNames.FUSED_IN));
-      LlamaNames.Form form = fused ? LlamaNames.Form.FUSED : LlamaNames.Form.PER_EXPERT;
-      WeightLoader.load(weights, names(model, layout, form), ignored(config));
+      WeightMap names = family.names(model, family.layout(weights.names()));
+      WeightLoader.load(weights, names, name -> family.ignores(name, config));
       return model;
     } catch (RuntimeException e) {
       store.close();
@@ -182,27 +172,15 @@ public final class HfCheckpoint {
     }
   }
 
-  private static HfLayout layout(ConfigFile file) {
-    String type = file.text("model_type");
-    for (HfLayout layout : HfLayout.values()) {
-      if (layout.modelType().equals(type)) {
-        return layout;
-      }
-    }
-    throw file.failure(
-        "model_type " + type + " is not supported; supported: olmoe, mixtral, moe4j");
-  }
-
   /** The configuration, refused if it asks for far more memory than there are weights. */
-  private static DecoderConfig config(ConfigFile file, HfLayout layout, Safetensors weights) {
+  private static DecoderConfig config(ConfigFile file, Family family, Safetensors weights) {
     int tensors = weights.names().size();
     String layers = "num_hidden_layers";
     if (file.has(layers) && file.positive(layers) > tensors) {
       throw file.failure(
           layers + " " + file.positive(layers) + ", but the weights are " + tensors + " tensors");
     }
-    DecoderConfig config =
-        layout == HfLayout.MOE4J ? Moe4jConfigs.read(file) : LlamaConfigs.read(file, layout);
+    DecoderConfig config = family.config(file);
     long stored = weights.names().stream().mapToLong(n -> weights.describe(n).elements()).sum();
     long wanted;
     try {
@@ -223,12 +201,5 @@ public final class HfCheckpoint {
 
   private static OptionalInt first(Set<Integer> ids) {
     return ids.stream().mapToInt(i -> i).findFirst();
-  }
-
-  /** Names on disk without a meaning for the model. */
-  private static Predicate<String> ignored(DecoderConfig config) {
-    return name ->
-        name.endsWith("rotary_emb.inv_freq")
-            || (config.tiedEmbeddings() && name.equals("lm_head.weight"));
   }
 }

@@ -29,7 +29,7 @@ abstract class LlamaFamily implements Family {
 
   // ---- fields ----
 
-  /** A configuration of the usual fields; 5e-6-like defaults are the family's to set. */
+  /** A configuration of the usual fields; what a family has other defaults for, it sets again. */
   final DecoderConfig.Builder decoder(
       ConfigFile f, AttentionConfig attention, List<FeedForwardConfig> feedForward) {
     f.refuseUnless("hidden_act", "silu");

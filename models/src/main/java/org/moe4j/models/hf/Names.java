@@ -1,7 +1,9 @@
 package org.moe4j.models.hf;
 
+import java.util.Optional;
 import org.moe4j.FeedForward;
 import org.moe4j.FeedForwardExperts;
+import org.moe4j.LinearRouter;
 import org.moe4j.MoeLayer;
 import org.moe4j.Parameter;
 import org.moe4j.models.Attention;
@@ -113,6 +115,26 @@ final class Names {
   static void fused(WeightMap map, String in, String out, MoeLayer moe) {
     map.whole(in, experts(moe).in());
     map.whole(out, experts(moe).out());
+  }
+
+  /** The bias [E] that only the selection sees, if the router has one. */
+  static Optional<Parameter> selectionBias(MoeLayer moe) {
+    return moe.router() instanceof LinearRouter r ? r.selectionBias() : Optional.empty();
+  }
+
+  static void selectionBias(WeightMap map, String name, MoeLayer moe) {
+    selectionBias(moe).ifPresent(b -> map.whole(name, b));
+  }
+
+  /** The layer that {@code name} belongs to, -1 for none. */
+  static int layerOf(String name, String root) {
+    String before = root + "layers.";
+    if (!name.startsWith(before)) {
+      return -1;
+    }
+    int end = name.indexOf('.', before.length());
+    String digits = end < 0 ? "" : name.substring(before.length(), end);
+    return digits.matches("[0-9]{1,6}") ? Integer.parseInt(digits) : -1;
   }
 
   static FeedForwardExperts experts(MoeLayer moe) {
