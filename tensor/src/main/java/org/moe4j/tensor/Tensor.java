@@ -3,6 +3,7 @@ package org.moe4j.tensor;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.pytorch.GeneratorOptional;
@@ -162,7 +163,7 @@ public final class Tensor implements AutoCloseable {
 
   /** Where the memory is. */
   public Device device() {
-    return at.is_cuda() ? Device.CUDA : Device.CPU;
+    return at.is_cuda() ? Device.CUDA : at.is_meta() ? Device.META : Device.CPU;
   }
 
   /** True if the elements lie one behind the other in memory. */
@@ -237,7 +238,7 @@ public final class Tensor implements AutoCloseable {
 
   @Override
   public String toString() {
-    return dtype() + Arrays.toString(shape()) + (device() == Device.CUDA ? " on cuda" : "");
+    return dtype() + Arrays.toString(shape()) + (device() == Device.CPU ? "" : " on " + device().name().toLowerCase(Locale.ROOT));
   }
 
   // ---- life ----
