@@ -33,7 +33,20 @@ public interface StoredTensors extends AutoCloseable {
    *
    * @throws MoeException if the stored shape is another
    */
-  void loadInto(String name, Tensor target);
+  default void loadInto(String name, Tensor target) {
+    describe(name).requireShapeOf(target, path());
+    loadInto(name, 0, target);
+  }
+
+  /**
+   * Reads the elements from {@code from} on, counted in row-major order, as many as {@code target}
+   * has: into its elements in its own row-major order, whatever its shape, strides, type and device
+   * are. Where it is contiguous, on the CPU and of the stored type they go straight into its
+   * memory, else by way of a buffer of about a megabyte.
+   *
+   * @throws MoeException if the file cannot be read
+   */
+  void loadInto(String name, long from, Tensor target);
 
   /**
    * The little-endian bytes of a tensor's values, row-major, in the mapped file: read-only, nothing

@@ -444,6 +444,23 @@ public final class Tensor implements AutoCloseable {
     return new Tensor(at.as_strided(shape, strides));
   }
 
+  /** The same from the {@code offset}-th element of the storage on. */
+  public Tensor strided(long[] shape, long[] strides, long offset) {
+    return new Tensor(at.as_strided(shape, strides, new LongOptional(offset)));
+  }
+
+  /** How many elements of the storage lie between neighbours, for every dimension. */
+  public long[] strides() {
+    long[] strides = new long[dim()];
+    Arrays.setAll(strides, i -> at.stride(i));
+    return strides;
+  }
+
+  /** The number of the storage's element that is this tensor's first. */
+  public long storageOffset() {
+    return at.storage_offset();
+  }
+
   public static Tensor cat(List<Tensor> parts, long dim) {
     return new Tensor(torch.cat(vector(parts), dim));
   }
