@@ -18,7 +18,8 @@ public final class Safetensors implements StoredTensors {
   /** The name of an unsharded file in a checkpoint folder. */
   public static final String SINGLE_FILE = "model.safetensors";
 
-  static final String INDEX_FILE = "model.safetensors.index.json";
+  /** The name of the list of shards in a checkpoint folder. */
+  public static final String INDEX_FILE = "model.safetensors.index.json";
 
   private static final Shards.Naming NAMING =
       new Shards.Naming(SINGLE_FILE, INDEX_FILE, ".safetensors");

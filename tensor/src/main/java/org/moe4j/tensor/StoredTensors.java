@@ -19,6 +19,11 @@ public interface StoredTensors extends AutoCloseable {
    */
   StoredTensor describe(String name);
 
+  /** True if the file holds the tensor's values in row-major order. */
+  default boolean isContiguous(String name) {
+    return true;
+  }
+
   /** Reads a tensor, in the type it is stored in, into new memory on the CPU. */
   default Tensor load(String name) {
     StoredTensor stored = describe(name);

@@ -63,7 +63,7 @@ public final class TorchFile implements StoredTensors {
     return place(name).slot().tensor();
   }
 
-  /** True if the file holds the tensor's values row-major, so that {@link #segment} gives them. */
+  @Override
   public boolean isContiguous(String name) {
     return place(name).slot().isContiguous();
   }

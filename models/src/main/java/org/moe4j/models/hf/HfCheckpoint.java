@@ -1,5 +1,6 @@
 package org.moe4j.models.hf;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -7,6 +8,7 @@ import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.function.Predicate;
+import org.moe4j.Parameter;
 import org.moe4j.ParameterStore;
 import org.moe4j.Role;
 import org.moe4j.models.Decoder;
@@ -15,10 +17,11 @@ import org.moe4j.tensor.AtomicFile;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
-import org.moe4j.tensor.RandomSource;
 import org.moe4j.tensor.Safetensors;
 import org.moe4j.tensor.SafetensorsWriter;
 import org.moe4j.tensor.StoredTensor;
+import org.moe4j.tensor.StoredTensors;
+import org.moe4j.tensor.TorchFile;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -78,12 +81,11 @@ public final class HfCheckpoint {
     HfLayout layout = choice.layout();
     AtomicFile.write(folder.resolve(ConfigFile.NAME), config(model.config(), layout, options));
     List<SafetensorsWriter.Item> items = new ArrayList<>();
-    for (WeightMap.Part part : names(model, layout, LlamaNames.Form.PER_EXPERT).list()) {
-      List<Long> shape = part.shape();
-      DType own = part.parameter().tensor().dtype();
-      DType dtype = part.parameter().role() instanceof Role.State ? own : options.dtype();
-      StoredTensor stored = new StoredTensor(part.name(), dtype, shape);
-      items.add(new SafetensorsWriter.Item(stored, part::tensor));
+    for (DiskTensor tensor : names(model, layout, LlamaNames.Form.PER_EXPERT).list()) {
+      Parameter first = tensor.parts().getFirst().parameter();
+      DType dtype = first.role() instanceof Role.State ? first.tensor().dtype() : options.dtype();
+      StoredTensor stored = new StoredTensor(tensor.name(), dtype, tensor.shape());
+      items.add(new SafetensorsWriter.Item(stored, tensor::tensor));
     }
     SafetensorsWriter.writeFolder(folder, items, Map.of("format", "pt"), options.maxShardBytes());
     return choice;
@@ -154,27 +156,51 @@ public final class HfCheckpoint {
    *     not fit its configuration
    */
   public static Loaded load(Path folder, Device device, DType dtype) {
+    return load(folder, device, dtype, LoadProgress.NONE);
+  }
+
+  /** The same, telling {@code progress} of the bytes that were read. */
+  public static Loaded load(Path folder, Device device, DType dtype, LoadProgress progress) {
     ConfigFile file = ConfigFile.read(folder);
     HfLayout layout = layout(file);
-    try (Safetensors weights = Safetensors.open(folder)) {
+    Quantisation quantisation = Quantisation.of(file);
+    try (StoredTensors weights = weights(folder)) {
       DecoderConfig config = config(file, layout, weights);
       SpecialTokens tokens =
           new SpecialTokens(
               first(file.integers("bos_token_id")),
               file.integers("eos_token_id"),
               first(file.integers("pad_token_id")));
-      return new Loaded(read(config, layout, weights, device, dtype), layout, tokens);
+      ParameterStore store = ParameterStore.uninitialised(device, dtype);
+      Decoder model = read(config, layout, weights, store, quantisation, progress);
+      return new Loaded(model, layout, tokens);
     }
   }
 
+  /** The weights of a folder: safetensors if there are any, else files of torch. */
+  static StoredTensors weights(Path folder) {
+    boolean torch =
+        !Files.exists(folder.resolve(Safetensors.SINGLE_FILE))
+            && !Files.exists(folder.resolve(Safetensors.INDEX_FILE))
+            && (Files.exists(folder.resolve(TorchFile.SINGLE_FILE))
+                || Files.exists(folder.resolve(TorchFile.INDEX_FILE)));
+    return torch ? TorchFile.open(folder) : Safetensors.open(folder);
+  }
+
   private static Decoder read(
-      DecoderConfig config, HfLayout layout, Safetensors weights, Device device, DType dtype) {
-    ParameterStore store = new ParameterStore(new RandomSource(0), device, dtype);
+      DecoderConfig config,
+      HfLayout layout,
+      StoredTensors weights,
+      ParameterStore store,
+      Quantisation quantisation,
+      LoadProgress progress) {
     try {
       Decoder model = new Decoder(config, store);
       boolean fused = weights.names().stream().anyMatch(n -> n.endsWith(LlamaNames.FUSED_IN));
       LlamaNames.Form form = fused ? LlamaNames.Form.FUSED : LlamaNames.Form.PER_EXPERT;
-      WeightLoader.load(weights, names(model, layout, form), ignored(config));
+      WeightMap names = names(model, layout, form);
+      names.requireCovers(store.all());
+      WeightLoader.load(weights, names, ignored(config), quantisation, progress);
       return model;
     } catch (RuntimeException e) {
       store.close();
@@ -194,7 +220,7 @@ public final class HfCheckpoint {
   }
 
   /** The configuration, refused if it asks for far more memory than there are weights. */
-  private static DecoderConfig config(ConfigFile file, HfLayout layout, Safetensors weights) {
+  private static DecoderConfig config(ConfigFile file, HfLayout layout, StoredTensors weights) {
     int tensors = weights.names().size();
     String layers = "num_hidden_layers";
     if (file.has(layers) && file.positive(layers) > tensors) {

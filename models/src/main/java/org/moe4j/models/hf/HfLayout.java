@@ -112,6 +112,7 @@ public enum HfLayout {
     }
     Set<String> stored =
         HfCheckpoint.names(model, this, LlamaNames.Form.PER_EXPERT).list().stream()
+            .flatMap(tensor -> tensor.parts().stream())
             .map(part -> part.parameter().name())
             .collect(Collectors.toSet());
     return model.parameters().all().stream()

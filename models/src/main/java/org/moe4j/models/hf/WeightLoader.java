@@ -2,6 +2,8 @@ package org.moe4j.models.hf;
 
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Comparator;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -9,7 +11,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
-import org.moe4j.tensor.BlockScaled;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
@@ -74,15 +75,21 @@ final class WeightLoader {
     Set<String> wanted = map.tensors().keySet();
     refuse("missing", wanted.stream().filter(n -> !WeightSource.has(from, n)).toList());
     Set<String> used = new HashSet<>();
+    Map<String, Integer> places = new HashMap<>();
+    from.names().forEach(n -> places.put(n, places.size()));
+    Map<DiskTensor, WeightSource> opened = new LinkedHashMap<>();
     for (DiskTensor tensor : map.list()) {
       WeightSource source = WeightSource.open(from, tensor.name(), quantisation);
-      check(tensor, source);
       source.stored().forEach(s -> used.add(s.name()));
-      sources.put(tensor.name(), source);
+      opened.put(tensor, source);
     }
     refuse(
         "unexpected",
         from.names().stream().filter(n -> !used.contains(n) && !ignored.test(n)).toList());
+    opened.forEach(this::check);
+    opened.entrySet().stream()
+        .sorted(Comparator.comparing(e -> places.get(e.getValue().stored().getFirst().name())))
+        .forEach(e -> sources.put(e.getKey().name(), e.getValue()));
   }
 
   private void check(DiskTensor tensor, WeightSource source) {
