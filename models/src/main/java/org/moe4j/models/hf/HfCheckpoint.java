@@ -1,11 +1,13 @@
 package org.moe4j.models.hf;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
+import org.moe4j.Parameter;
 import org.moe4j.ParameterStore;
 import org.moe4j.Role;
 import org.moe4j.models.Decoder;
@@ -14,10 +16,11 @@ import org.moe4j.tensor.AtomicFile;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
-import org.moe4j.tensor.RandomSource;
 import org.moe4j.tensor.Safetensors;
 import org.moe4j.tensor.SafetensorsWriter;
 import org.moe4j.tensor.StoredTensor;
+import org.moe4j.tensor.StoredTensors;
+import org.moe4j.tensor.TorchFile;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -77,12 +80,11 @@ public final class HfCheckpoint {
     HfLayout layout = choice.layout();
     AtomicFile.write(folder.resolve(ConfigFile.NAME), config(model.config(), layout, options));
     List<SafetensorsWriter.Item> items = new ArrayList<>();
-    for (WeightMap.Part part : layout.family().names(model, ExpertLayout.RELEASED).list()) {
-      List<Long> shape = part.shape();
-      DType own = part.parameter().tensor().dtype();
-      DType dtype = part.parameter().role() instanceof Role.State ? own : options.dtype();
-      StoredTensor stored = new StoredTensor(part.name(), dtype, shape);
-      items.add(new SafetensorsWriter.Item(stored, part::tensor));
+    for (DiskTensor tensor : layout.family().names(model, ExpertLayout.RELEASED).list()) {
+      Parameter first = tensor.parts().getFirst().parameter();
+      DType dtype = first.role() instanceof Role.State ? first.tensor().dtype() : options.dtype();
+      StoredTensor stored = new StoredTensor(tensor.name(), dtype, tensor.shape());
+      items.add(new SafetensorsWriter.Item(stored, tensor::tensor));
     }
     SafetensorsWriter.writeFolder(folder, items, Map.of("format", "pt"), options.maxShardBytes());
     return choice;
@@ -144,27 +146,50 @@ public final class HfCheckpoint {
    *     not fit its configuration
    */
   public static Loaded load(Path folder, Device device, DType dtype) {
+    return load(folder, device, dtype, LoadProgress.NONE);
+  }
+
+  /** The same, telling {@code progress} of the bytes that were read. */
+  public static Loaded load(Path folder, Device device, DType dtype, LoadProgress progress) {
     ConfigFile file = ConfigFile.read(folder);
     Family family = Families.of(file);
-    try (Safetensors weights = Safetensors.open(folder)) {
+    Quantisation quantisation = Quantisation.of(file);
+    try (StoredTensors weights = weights(folder)) {
       DecoderConfig config = config(file, family, weights);
       SpecialTokens tokens =
           new SpecialTokens(
               first(file.integers("bos_token_id")),
               file.integers("eos_token_id"),
               first(file.integers("pad_token_id")));
-      Decoder model = read(config, family, weights, device, dtype);
+      ParameterStore store = ParameterStore.uninitialised(device, dtype);
+      Decoder model = read(config, family, weights, store, quantisation, progress);
       return new Loaded(model, family.modelType(), tokens);
     }
   }
 
+  /** The weights of a folder: safetensors if there are any, else files of torch. */
+  static StoredTensors weights(Path folder) {
+    boolean torch =
+        !Files.exists(folder.resolve(Safetensors.SINGLE_FILE))
+            && !Files.exists(folder.resolve(Safetensors.INDEX_FILE))
+            && (Files.exists(folder.resolve(TorchFile.SINGLE_FILE))
+                || Files.exists(folder.resolve(TorchFile.INDEX_FILE)));
+    return torch ? TorchFile.open(folder) : Safetensors.open(folder);
+  }
+
   private static Decoder read(
-      DecoderConfig config, Family family, Safetensors weights, Device device, DType dtype) {
-    ParameterStore store = new ParameterStore(new RandomSource(0), device, dtype);
+      DecoderConfig config,
+      Family family,
+      StoredTensors weights,
+      ParameterStore store,
+      Quantisation quantisation,
+      LoadProgress progress) {
     try {
       Decoder model = new Decoder(config, store);
       WeightMap names = family.names(model, family.layout(weights.names()));
-      WeightLoader.load(weights, names, name -> family.ignores(name, config));
+      names.requireCovers(store.all());
+      WeightLoader.load(
+          weights, names, name -> family.ignores(name, config), quantisation, progress);
       return model;
     } catch (RuntimeException e) {
       store.close();
@@ -173,7 +198,7 @@ public final class HfCheckpoint {
   }
 
   /** The configuration, refused if it asks for far more memory than there are weights. */
-  private static DecoderConfig config(ConfigFile file, Family family, Safetensors weights) {
+  private static DecoderConfig config(ConfigFile file, Family family, StoredTensors weights) {
     int tensors = weights.names().size();
     String layers = "num_hidden_layers";
     if (file.has(layers) && file.positive(layers) > tensors) {

@@ -122,6 +122,7 @@ public enum HfLayout {
     }
     Set<String> stored =
         family().names(model, ExpertLayout.RELEASED).list().stream()
+            .flatMap(tensor -> tensor.parts().stream())
             .map(part -> part.parameter().name())
             .collect(Collectors.toSet());
     return model.parameters().all().stream()

@@ -187,10 +187,14 @@ class HfCheckpointTest {
       for (ExpertLayout form : layout.family().layouts()) {
         long elements = 0;
         Set<Long> starts = new HashSet<>();
-        for (WeightMap.Part part : layout.family().names(model, form).list()) {
-          Tensor t = part.tensor();
-          elements += part.parameter().role() instanceof Role.State ? 0 : t.numel();
-          assertThat(starts.add(t.segment().address())).as(part.name()).isTrue();
+        WeightMap map = layout.family().names(model, form);
+        map.requireCovers(model.parameters().all());
+        for (DiskTensor tensor : map.list()) {
+          for (DiskTensor.Part part : tensor.parts()) {
+            Tensor t = part.tensor();
+            elements += part.parameter().role() instanceof Role.State ? 0 : t.numel();
+            assertThat(starts.add(t.segment().address())).as(tensor.name()).isTrue();
+          }
         }
         assertThat(elements).isEqualTo(model.parameters().count(p -> true));
       }
