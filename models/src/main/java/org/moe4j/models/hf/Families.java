@@ -21,6 +21,10 @@ final class Families {
           new GraniteMoeFamily("granitemoe"),
           new GraniteMoeFamily("granitemoeshared"),
           new JetMoeFamily(),
+          new AriaFamily(true),
+          new AriaFamily(false),
+          new GptOssFamily(),
+          new DbrxFamily(),
           new Moe4jFamily());
 
   private Families() {}

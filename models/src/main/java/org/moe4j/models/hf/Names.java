@@ -117,6 +117,11 @@ final class Names {
     map.whole(out, experts(moe).out());
   }
 
+  /** The trained bias [E] of the router's logits, if it has one. */
+  static Optional<Parameter> routerBias(MoeLayer moe) {
+    return moe.router() instanceof LinearRouter r ? r.bias() : Optional.empty();
+  }
+
   /** The bias [E] that only the selection sees, if the router has one. */
   static Optional<Parameter> selectionBias(MoeLayer moe) {
     return moe.router() instanceof LinearRouter r ? r.selectionBias() : Optional.empty();

@@ -2,6 +2,7 @@ package org.moe4j.models.hf;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 import java.io.IOException;
 import java.net.URISyntaxException;
@@ -62,12 +63,12 @@ class FamilyTest {
   }
 
   /** A model with what is expected of it. */
-  private record Fixture(Decoder model, Safetensors expected) implements AutoCloseable {
+  private record Fixture(Decoder model, String modelType, Safetensors expected) implements AutoCloseable {
     static Fixture open(String setting, DType dtype) throws URISyntaxException {
       Path folder = families().resolve(setting);
       Safetensors expected = Safetensors.open(folder.resolve("expected.safetensors"));
-      Decoder model = HfCheckpoint.load(folder, Device.CPU, dtype).model();
-      return new Fixture(model.withPrecision(dtype), expected);
+      HfCheckpoint.Loaded loaded = HfCheckpoint.load(folder, Device.CPU, dtype);
+      return new Fixture(loaded.model().withPrecision(dtype), loaded.modelType(), expected);
     }
 
     Tensor read(String name) {
@@ -119,7 +120,10 @@ class FamilyTest {
 
   private static void states(Fixture f, List<Tensor> states) {
     for (int l = 0; l < states.size(); l++) {
-      same(states.get(l).squeeze(0), f.read("hidden." + l), LOGITS, "stream behind layer " + l);
+      // DBRX's code records the last one behind the final norm.
+      boolean normed = l == states.size() - 1 && f.modelType().equals("dbrx");
+      Tensor state = normed ? f.model.norm().apply(states.get(l)) : states.get(l);
+      same(state.squeeze(0), f.read("hidden." + l), LOGITS, "stream behind layer " + l);
     }
   }
 
@@ -168,7 +172,9 @@ class FamilyTest {
           for (int n = 0; n < wanted.length; n++) {
             Tensor logits = f.model.decode(next, cache).squeeze(0);
             Tensor anew = whole(f.model, all);
-            same(logits, anew, 1e-4, "cache against none, token " + n);
+            if (!f.model.config().attention().rope().dependsOnLength()) {
+              same(logits, anew, 1e-4, "cache against none, token " + n);
+            }
             assertThat(logits.argmax(-1, false).toLongs()[0])
                 .as("token %d of prompt %d", n, i)
                 .isEqualTo(wanted[n]);
@@ -191,6 +197,8 @@ class FamilyTest {
     try (Scope scope = Scope.open();
         NoGrad off = NoGrad.open();
         Fixture f = Fixture.open(setting, DType.F32)) {
+      // A text that grows past the original length was read with other angles before.
+      assumeThat(f.model.config().attention().rope().dependsOnLength()).isFalse();
       Tensor ids = f.prompt(0);
       long n = ids.size(1);
       try (KvCache cache = f.model.newCache(1, (int) n)) {
