@@ -30,7 +30,9 @@ import org.moe4j.tensor.Safetensors;
 import org.moe4j.tensor.Scope;
 import org.moe4j.tensor.Tensor;
 
-/** Every family's checkpoints, against what transformers makes of them ({@code make_families.py}). */
+/**
+ * Every family's checkpoints, against what transformers makes of them ({@code make_families.py}).
+ */
 class FamilyTest {
   private static final double LOGITS = 2e-4;
   private static int threads;
@@ -58,8 +60,7 @@ class FamilyTest {
   }
 
   private static Path families() throws URISyntaxException {
-    return Path.of(
-        Objects.requireNonNull(FamilyTest.class.getResource("/families")).toURI());
+    return Path.of(Objects.requireNonNull(FamilyTest.class.getResource("/families")).toURI());
   }
 
   /** A model with what is expected of it. */
@@ -103,11 +104,12 @@ class FamilyTest {
     try (Scope scope = Scope.open();
         NoGrad off = NoGrad.open();
         Fixture f = Fixture.open(setting, DType.F32)) {
+      assertThat(f.model.config().parameters().total())
+          .isEqualTo(f.model.parameters().count(p -> true));
       for (int i = 0; i < 2; i++) {
         Tensor ids = f.prompt(i);
         List<Tensor> states = new ArrayList<>();
-        DecoderOutput out =
-            f.model.forward(ids, TokenContext.eval(1, ids.size(1)), states::add);
+        DecoderOutput out = f.model.forward(ids, TokenContext.eval(1, ids.size(1)), states::add);
         if (i == 0) {
           states(f, states);
           routes(f, out);
