@@ -35,27 +35,27 @@ public record PositionBuckets(int buckets, int maxDistance) {
 
   /**
    * The buckets of the relative positions {@code from .. to}, [to - from + 1] I64. The logarithms
-   * are F32, as the models were trained with: some bounds are off by one from exact arithmetic.
+   * are F32, as the models were trained with.
    */
   Tensor of(long from, long to, boolean bidirectional) {
-    Tensor relative = Tensor.arange(from, to + 1);
+    Tensor relative = Tensor.arange(from, to + 1).to(DType.F32);
     int n = bidirectional ? buckets / 2 : buckets;
     int exact = n / 2;
     Tensor behind = relative.gt(0);
-    Tensor distance =
-        bidirectional ? relative.abs() : relative.maskedFill(behind, 0).neg();
+    Tensor distance = bidirectional ? relative.abs() : relative.maskedFill(behind, 0).neg();
     Tensor logarithmic =
         distance
-            .to(DType.F32)
             .clampMin(1)
             .div(exact)
             .log()
             .div(Math.log((double) maxDistance / exact))
             .mul(n - exact)
             .to(DType.I64)
+            .to(DType.F32)
             .add(exact)
             .clamp(0, n - 1);
     Tensor bucket = Tensor.where(distance.lt(exact), distance, logarithmic);
-    return bidirectional ? bucket.add(behind.to(DType.I64).mul(n)) : bucket;
+    Tensor both = bidirectional ? bucket.add(behind.to(DType.F32).mul(n)) : bucket;
+    return both.to(DType.I64);
   }
 }

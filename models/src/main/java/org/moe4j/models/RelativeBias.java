@@ -40,9 +40,10 @@ public final class RelativeBias {
       perDistance = perDistance.maskedFill(later, Double.NEGATIVE_INFINITY);
     }
     Tensor query = Tensor.arange(start, start + queries).unsqueeze(1);
-    Tensor place = Tensor.arange(0, keys).unsqueeze(0).sub(query).sub((double) first);
+    Tensor relative = Tensor.arange(0, keys).unsqueeze(0).sub(query);
+    Tensor place = relative.sub(Tensor.of(new long[] {first}, 1));
     return perDistance
-        .indexSelect(0, place.to(DType.I64).reshape(queries * keys).to(table.device()))
+        .indexSelect(0, place.reshape(queries * keys).to(table.device()))
         .view(queries, keys, table.size(1))
         .permute(2, 0, 1)
         .contiguous()

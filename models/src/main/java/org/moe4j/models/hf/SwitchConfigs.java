@@ -83,12 +83,20 @@ final class SwitchConfigs {
             .router(
                 "switch",
                 Map.of(
-                    "jitter", file.numberOr(0.01, "router_jitter_noise"),
+                    "jitter", jitter(),
                     "bias", tensors.routerBias(),
                     "dtype", routerType()))
             .form(form)
             .init(InitScheme.SWITCH)
             .build());
+  }
+
+  private double jitter() {
+    double jitter = file.numberOr(0.01, "router_jitter_noise");
+    if (!(jitter >= 0 && jitter < 1)) {
+      throw file.failure("router_jitter_noise " + jitter + ": must be at least 0 and below 1");
+    }
+    return jitter;
   }
 
   private String routerType() {
