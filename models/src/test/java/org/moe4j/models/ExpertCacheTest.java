@@ -162,7 +162,7 @@ class ExpertCacheTest {
                       },
                       NOTHING))
           .hasMessage("gone");
-      assertThat(cache.stats()).isEqualTo(new ExpertCache.Stats(0, 0, 0, 0, 0));
+      assertThat(cache.stats()).isEqualTo(new ExpertCache.Stats(0, 0, 0, 0, 10));
       assertThatThrownBy(
               () ->
                   cache.with(

@@ -54,8 +54,9 @@ class PositionBucketsTest {
         Tensor row = whole.narrow(2, i, 1);
         float[] seen = row.narrow(3, 0, i + 1).toFloats();
         assertThat(bias.scores(i, 1, i + 1, DType.F32).toFloats()).isEqualTo(seen);
-        assertThat(row.narrow(3, i + 1, 29 - i).toFloats())
-            .containsOnly(Float.NEGATIVE_INFINITY);
+        for (float later : row.narrow(3, i + 1, 29 - i).toFloats()) {
+          assertThat(later).isEqualTo(Float.NEGATIVE_INFINITY);
+        }
       }
     }
   }
