@@ -44,10 +44,11 @@ final class DroplessKernel {
       Tensor x, Routing routing, FeedForwardExperts experts, TokenContext context) {
     return serves(x, routing)
         && !experts.form().biases()
+        && experts.form().clamp().equals(ExpertForm.Clamp.NONE)
         && !(context.training() && experts.dropout() > 0);
   }
 
-  /** As above, of experts without biases or dropout. */
+  /** As above, of experts without biases, clamps or dropout. */
   static boolean serves(Tensor x, Routing routing) {
     boolean weightOnOutput =
         switch (routing) {

@@ -19,7 +19,7 @@ public interface LentExperts extends Experts {
     void accept(Tensor in, Tensor out);
   }
 
-  /** The function of an expert; without biases. */
+  /** The function of an expert; without biases and clamps. */
   ExpertForm form();
 
   /** h, the hidden width of an expert. */

@@ -26,10 +26,10 @@ public final class T5Attention {
     int d = config.hidden();
     int inner = config.inner();
     // The missing scale of the scores is in the start of the query projection.
-    this.q = new Linear(store, "q_proj", inner, d, 1 / Math.sqrt((double) d * headDim));
-    this.k = new Linear(store, "k_proj", inner, d, 1 / Math.sqrt(d));
-    this.v = new Linear(store, "v_proj", inner, d, 1 / Math.sqrt(d));
-    this.o = new Linear(store, "o_proj", d, inner, 1 / Math.sqrt(inner));
+    this.q = new Linear(store, "q_proj", inner, d, false, 1 / Math.sqrt((double) d * headDim));
+    this.k = new Linear(store, "k_proj", inner, d, false, 1 / Math.sqrt(d));
+    this.v = new Linear(store, "v_proj", inner, d, false, 1 / Math.sqrt(d));
+    this.o = new Linear(store, "o_proj", d, inner, false, 1 / Math.sqrt(inner));
   }
 
   /** Keys and values of {@code source [B,N,d]}. */

@@ -5,6 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.moe4j.MoeConfig;
+import org.moe4j.Role;
 import org.moe4j.models.EncoderDecoderConfig;
 import org.moe4j.models.FeedForwardConfig;
 import org.moe4j.models.ParameterCount;
@@ -31,26 +32,25 @@ public record EncoderDecoderInspection(
     Map<String, Long> bytes,
     long expertBytes,
     List<String> contradictions) {
+  private static final String ROUTED = "routed_experts";
 
   static EncoderDecoderInspection of(
       Path folder,
       EncoderDecoderConfig config,
       StoredTensors weights,
-      List<SwitchNames.Entry> entries,
+      WeightMap names,
       List<String> contradictions) {
     Map<String, Long> bytes = new LinkedHashMap<>();
     long total = 0;
-    long expert = 0;
-    for (SwitchNames.Entry entry : entries) {
-      long size = weights.describe(entry.name()).bytes();
-      bytes.merge(role(entry), size, Math::addExact);
+    for (DiskTensor tensor : names.list()) {
+      long size = weights.describe(tensor.name()).bytes();
+      Role role = tensor.parts().getFirst().parameter().role();
+      bytes.merge(name(role), size, Math::addExact);
       total = Math.addExact(total, size);
-      if (entry.name().contains(".expert_0.")) {
-        expert += size;
-      }
     }
+    long experts = experts(config.encoder()) + experts(config.decoder());
+    long routed = bytes.getOrDefault(ROUTED, 0L);
     bytes.put("total", total);
-    int sparse = sparse(config.encoder()) + sparse(config.decoder());
     return new EncoderDecoderInspection(
         folder,
         SwitchConfigs.MODEL_TYPE,
@@ -58,22 +58,27 @@ public record EncoderDecoderInspection(
         config,
         config.parameters(),
         bytes,
-        sparse == 0 ? 0 : expert / sparse,
+        experts == 0 ? 0 : routed / experts,
         contradictions);
   }
 
-  private static String role(SwitchNames.Entry entry) {
-    String own = entry.parameter();
-    if (entry.expert()) {
-      return "routed_experts";
-    }
-    if (own.contains(".gate.")) {
-      return "router";
-    }
-    if (own.equals("embed.weight") || own.equals("head.weight")) {
-      return "embedding";
-    }
-    return own.endsWith("norm.weight") ? "norm" : "non_expert";
+  private static String name(Role role) {
+    return switch (role) {
+      case Role.Gate g -> "router";
+      case Role.State state -> "state";
+      case Role.RoutedExperts r -> ROUTED;
+      case Role.SharedExpert s -> "shared_experts";
+      case Role.Embedding e -> "embedding";
+      case Role.Norm n -> "norm";
+      case Role.NonExpert n -> "non_expert";
+    };
+  }
+
+  private static long experts(List<FeedForwardConfig> stack) {
+    return stack.stream()
+        .flatMap(f -> f.sparse().stream())
+        .mapToLong(MoeConfig::experts)
+        .sum();
   }
 
   private static int sparse(List<FeedForwardConfig> stack) {
@@ -82,7 +87,7 @@ public record EncoderDecoderInspection(
 
   /** Bytes of all that is no routed expert: what is in memory when experts are read on demand. */
   public long residentBytes() {
-    return bytes.getOrDefault("total", 0L) - bytes.getOrDefault("routed_experts", 0L);
+    return bytes.getOrDefault("total", 0L) - bytes.getOrDefault(ROUTED, 0L);
   }
 
   /** Bytes of experts that one token of an answer reads where none is in memory. */

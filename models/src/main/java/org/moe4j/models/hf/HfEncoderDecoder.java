@@ -1,12 +1,13 @@
 package org.moe4j.models.hf;
 
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.function.IntFunction;
 import java.util.function.Predicate;
 import org.moe4j.Capacity;
@@ -21,14 +22,9 @@ import org.moe4j.models.StoredExperts;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
-import org.moe4j.tensor.NoGrad;
-import org.moe4j.tensor.RandomSource;
-import org.moe4j.tensor.Safetensors;
 import org.moe4j.tensor.Scope;
 import org.moe4j.tensor.StoredTensor;
 import org.moe4j.tensor.StoredTensors;
-import org.moe4j.tensor.Tensor;
-import org.moe4j.tensor.TorchFile;
 
 /**
  * Encoder-decoders as Hugging Face folders: switch_transformers in safetensors or torch files, and
@@ -151,8 +147,13 @@ public final class HfEncoderDecoder {
    *     not fit together
    */
   public static Loaded load(Path folder, LoadOptions options) {
+    return load(folder, options, LoadProgress.NONE);
+  }
+
+  /** The same, telling {@code progress} of the bytes that were read. */
+  public static Loaded load(Path folder, LoadOptions options, LoadProgress progress) {
     ConfigFile file = config(folder);
-    StoredTensors weights = open(folder);
+    StoredTensors weights = HfCheckpoint.weights(folder);
     try {
       Description d = describe(file, weights);
       if (options.strict() && !d.contradictions().isEmpty()) {
@@ -166,7 +167,8 @@ public final class HfEncoderDecoder {
                   + "; encoders and decoders with embeddings of their own are not supported");
         }
       }
-      return read(d, weights, options, tokens(file));
+      Set<String> all = checked(d, weights, names -> Set.copyOf(names.tensors().keySet()));
+      return read(d, all, weights, options, tokens(file), progress);
     } catch (RuntimeException e) {
       weights.close();
       throw e;
@@ -180,10 +182,14 @@ public final class HfEncoderDecoder {
    */
   public static EncoderDecoderInspection inspect(Path folder) {
     ConfigFile file = config(folder);
-    try (StoredTensors weights = open(folder)) {
+    try (StoredTensors weights = HfCheckpoint.weights(folder)) {
       Description d = describe(file, weights);
-      return EncoderDecoderInspection.of(
-          folder, d.config(), weights, d.entries(), d.contradictions());
+      return checked(
+          d,
+          weights,
+          names ->
+              EncoderDecoderInspection.of(
+                  folder, d.config(), weights, names, d.contradictions()));
     }
   }
 
@@ -197,29 +203,16 @@ public final class HfEncoderDecoder {
     return file;
   }
 
-  private static StoredTensors open(Path folder) {
-    boolean safe =
-        Files.exists(folder.resolve(Safetensors.SINGLE_FILE))
-            || Files.exists(folder.resolve("model.safetensors.index.json"));
-    boolean torch =
-        Files.exists(folder.resolve(TorchFile.SINGLE_FILE))
-            || Files.exists(folder.resolve(TorchFile.INDEX_FILE));
-    if (!safe && !torch) {
-      throw new MoeException(
-          folder
-              + " holds no weights: neither "
-              + Safetensors.SINGLE_FILE
-              + " nor "
-              + TorchFile.SINGLE_FILE
-              + " nor an index of their shards");
-    }
-    return safe ? Safetensors.open(folder) : TorchFile.open(folder);
-  }
-
-  /** What a folder's names, shapes and configuration say together. */
+  /**
+   * What a folder's names, shapes and configuration say together.
+   *
+   * @param head the name of the output projection
+   * @param ignored names on disk that mean nothing to the model
+   */
   private record Description(
       EncoderDecoderConfig config,
-      List<SwitchNames.Entry> entries,
+      String head,
+      Predicate<String> ignored,
       List<String> contradictions) {}
 
   private static Description describe(ConfigFile file, StoredTensors weights) {
@@ -227,12 +220,27 @@ public final class HfEncoderDecoder {
     boolean tied = tied(file, weights, tensors);
     SwitchConfigs.Read read = SwitchConfigs.read(file, tensors, tied);
     String head = tensors.head().orElse(SwitchTensors.HEADS.getFirst());
-    List<SwitchNames.Entry> entries = SwitchNames.of(read.config(), head);
     Predicate<String> ignored =
         name ->
             SwitchTensors.ALIASES.contains(name) || (tied && SwitchTensors.HEADS.contains(name));
-    StoredCheck.check(weights, entries, ignored);
-    return new Description(read.config(), entries, read.contradictions());
+    return new Description(read.config(), head, ignored, read.contradictions());
+  }
+
+  /**
+   * The tensors of the whole model, whose parameters have shapes and no memory.
+   *
+   * @throws MoeException naming tensors that are missing, unexpected or of another shape
+   */
+  private static <T> T checked(
+      Description d, StoredTensors weights, Function<WeightMap, T> result) {
+    try (EncoderDecoder shapes =
+        new EncoderDecoder(d.config(), ParameterStore.shapes(DType.F32))) {
+      WeightMap names = SwitchNames.of(shapes, d.head());
+      names.requireCovers(shapes.parameters().all());
+      Map<String, WeightSource> _ =
+          WeightLoader.sources(weights, names, d.ignored(), Quantisation.DEFAULT);
+      return result.apply(names);
+    }
   }
 
   /** Files of tied models may repeat the embedding as output projection. */
@@ -266,41 +274,36 @@ public final class HfEncoderDecoder {
   }
 
   private static Loaded read(
-      Description d, StoredTensors weights, LoadOptions options, SpecialTokens tokens) {
+      Description d,
+      Set<String> all,
+      StoredTensors weights,
+      LoadOptions options,
+      SpecialTokens tokens,
+      LoadProgress progress) {
     EncoderDecoderConfig config =
         options.capacity() ? d.config() : d.config().withCapacity(Capacity.NONE);
-    boolean onDemand = options.expertBytes().isPresent();
     Optional<ExpertCache> cache =
-        onDemand
+        options.expertBytes().isPresent()
             ? Optional.of(new ExpertCache(options.expertBytes().getAsLong()))
             : Optional.empty();
-    ParameterStore store =
-        new ParameterStore(new RandomSource(0), options.device(), options.dtype());
+    ParameterStore store = ParameterStore.uninitialised(options.device(), options.dtype());
     try {
       EncoderDecoder model =
           cache
               .map(c -> EncoderDecoder.around(stored(config, weights, c, options), config, store))
               .orElseGet(() -> new EncoderDecoder(config, store));
-      for (SwitchNames.Entry entry : d.entries()) {
-        if (!entry.expert() || !onDemand) {
-          fill(store.named(entry.parameter()), entry, weights);
-        }
-      }
-      if (onDemand) {
+      WeightMap names = SwitchNames.of(model, d.head());
+      names.requireCovers(store.all());
+      // Experts that stay on disk are names of the whole model, but not of this one.
+      Predicate<String> left = name -> all.contains(name) || d.ignored().test(name);
+      WeightLoader.load(weights, names, left, Quantisation.DEFAULT, progress);
+      if (cache.isPresent()) {
         store.all().forEach(Parameter::freeze);
       }
       return new Loaded(model, tokens, d.contradictions(), cache, weights);
     } catch (RuntimeException e) {
       store.close();
       throw e;
-    }
-  }
-
-  private static void fill(Parameter parameter, SwitchNames.Entry entry, StoredTensors weights) {
-    try (Scope scope = Scope.open();
-        NoGrad off = NoGrad.open()) {
-      Tensor part = entry.view().apply(parameter.tensor().detach());
-      weights.loadInto(entry.name(), part);
     }
   }
 

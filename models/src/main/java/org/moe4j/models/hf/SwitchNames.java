@@ -1,62 +1,45 @@
 package org.moe4j.models.hf;
 
-import java.util.ArrayList;
 import java.util.List;
-import java.util.function.UnaryOperator;
 import org.moe4j.ExpertForm;
-import org.moe4j.MoeConfig;
-import org.moe4j.models.EncoderDecoderConfig;
-import org.moe4j.models.FeedForwardConfig;
+import org.moe4j.FeedForward;
+import org.moe4j.FeedForwardExperts;
+import org.moe4j.MoeLayer;
+import org.moe4j.Parameter;
+import org.moe4j.models.EncoderDecoder;
+import org.moe4j.models.RelativeBias;
 import org.moe4j.models.StoredExperts;
-import org.moe4j.tensor.Tensor;
+import org.moe4j.models.T5Attention;
+import org.moe4j.models.T5Block;
 
-/**
- * The tensor names of switch_transformers on disk, with the parameter or part of a parameter that
- * each of them is. They follow from the configuration: nothing is allocated to know them.
- */
+/** The tensor names of switch_transformers on disk. */
 final class SwitchNames {
   /** The router inside of a sparse layer, up to {@code weight} and {@code bias}. */
   static final String ROUTER = ".mlp.router.classifier.";
 
-  /**
-   * A tensor on disk.
-   *
-   * @param name on disk
-   * @param shape of it
-   * @param parameter the name of the model's parameter
-   * @param view its part of the parameter
-   * @param expert whether it belongs to a routed expert
-   */
-  record Entry(
-      String name,
-      List<Long> shape,
-      String parameter,
-      UnaryOperator<Tensor> view,
-      boolean expert) {}
+  private final WeightMap map = new WeightMap();
+  private final EncoderDecoder model;
 
-  private final List<Entry> entries = new ArrayList<>();
-  private final long d;
-  private final long inner;
-
-  private SwitchNames(EncoderDecoderConfig config) {
-    this.d = config.hidden();
-    this.inner = config.inner();
+  private SwitchNames(EncoderDecoder model) {
+    this.model = model;
   }
 
   /**
-   * All tensors of a model.
+   * All tensors of a model's own parameters: not those of experts that stay on disk.
    *
    * @param head the name of the output projection, where it is not the embedding
    */
-  static List<Entry> of(EncoderDecoderConfig config, String head) {
-    SwitchNames names = new SwitchNames(config);
-    names.whole(SwitchTensors.SHARED, "embed.weight", config.vocab(), names.d);
-    names.stack("encoder", config.encoder(), config);
-    names.stack("decoder", config.decoder(), config);
-    if (!config.tied()) {
-      names.whole(head, "head.weight", config.vocab(), names.d);
+  static WeightMap of(EncoderDecoder model, String head) {
+    SwitchNames names = new SwitchNames(model);
+    names.map.whole(SwitchTensors.SHARED, model.embedding());
+    names.stack("encoder", model.encoderBlocks(), model.encoderBias());
+    Names.norm(names.map, "encoder.final_layer_norm", model.encoderNorm());
+    names.stack("decoder", model.decoderBlocks(), model.decoderBias());
+    Names.norm(names.map, "decoder.final_layer_norm", model.decoderNorm());
+    if (!model.config().tied()) {
+      names.map.whole(head, model.head());
     }
-    return names.entries;
+    return names.map;
   }
 
   /** {@code encoder.block.3.} and the like. */
@@ -71,90 +54,73 @@ final class SwitchNames {
 
   /** The tensors of an expert of one layer. */
   static StoredExperts.Names expert(String side, int block, int expert, ExpertForm form) {
-    String at =
-        block(side, block) + feedForward(side) + ".mlp.experts.expert_" + expert + ".";
+    String at = block(side, block) + feedForward(side) + ".mlp.experts.expert_" + expert + ".";
     return new StoredExperts.Names(ups(form).stream().map(at::concat).toList(), at + "wo.weight");
   }
 
+  /** Of a gated network the gate comes first. */
   private static List<String> ups(ExpertForm form) {
     return form.gated() ? List.of("wi_0.weight", "wi_1.weight") : List.of("wi.weight");
   }
 
-  private void stack(String side, List<FeedForwardConfig> halves, EncoderDecoderConfig config) {
-    boolean decodes = side.equals("decoder");
-    whole(
-        block(side, 0) + "layer.0.SelfAttention.relative_attention_bias.weight",
-        side + ".relative_bias.weight",
-        config.positions().buckets(),
-        config.heads());
-    for (int i = 0; i < halves.size(); i++) {
+  private void stack(String side, List<T5Block> blocks, RelativeBias bias) {
+    map.whole(
+        block(side, 0) + "layer.0.SelfAttention.relative_attention_bias.weight", bias.weight());
+    for (int i = 0; i < blocks.size(); i++) {
+      T5Block block = blocks.get(i);
       String disk = block(side, i);
-      String own = side + ".layers." + i + ".";
-      attention(disk + "layer.0.", "SelfAttention", own + "attn");
-      if (decodes) {
-        attention(disk + "layer.1.", "EncDecAttention", own + "cross");
-      }
-      whole(disk + feedForward(side) + ".layer_norm.weight", own + "ffn_norm.weight", d);
-      switch (halves.get(i)) {
-        case FeedForwardConfig.Dense f ->
-            network(disk + feedForward(side) + ".mlp.", own + "ffn.", f.form(), f.width());
-        case FeedForwardConfig.Moe f -> sparse(side, i, own + "moe.", f.moe());
+      Names.norm(map, disk + "layer.0.layer_norm", block.selfNorm());
+      attention(disk + "layer.0.SelfAttention.", block.self());
+      block.crossNorm().ifPresent(n -> Names.norm(map, disk + "layer.1.layer_norm", n));
+      block.cross().ifPresent(a -> attention(disk + "layer.1.EncDecAttention.", a));
+      Names.norm(map, disk + feedForward(side) + ".layer_norm", block.ffnNorm());
+      block.dense().ifPresent(f -> network(disk + feedForward(side) + ".mlp.", f));
+      if (block.moe().isPresent()) {
+        sparse(side, i, block.moe().get());
       }
     }
-    whole(side + ".final_layer_norm.weight", side + ".norm.weight", d);
   }
 
-  private void attention(String disk, String kind, String own) {
-    whole(disk + "layer_norm.weight", own + "_norm.weight", d);
-    for (String part : List.of("q", "k", "v")) {
-      whole(disk + kind + "." + part + ".weight", own + "." + part + "_proj.weight", inner, d);
-    }
-    whole(disk + kind + ".o.weight", own + ".o_proj.weight", d, inner);
+  private void attention(String disk, T5Attention a) {
+    Names.linear(map, disk + "q", a.q());
+    Names.linear(map, disk + "k", a.k());
+    Names.linear(map, disk + "v", a.v());
+    Names.linear(map, disk + "o", a.o());
   }
 
-  private void network(String disk, String own, ExpertForm form, long h) {
-    List<String> ups = ups(form);
+  private void network(String disk, FeedForward f) {
+    List<String> ups = ups(f.form());
+    long h = f.out().tensor().size(1);
     for (int i = 0; i < ups.size(); i++) {
       long from = i * h;
-      part(disk + ups.get(i), own + "w_in", w -> w.narrow(0, from, h), false, h, d);
+      map.part(disk + ups.get(i), f.in(), w -> w.narrow(0, from, h));
     }
-    whole(disk + "wo.weight", own + "w_out", d, h);
+    map.whole(disk + "wo.weight", f.out());
   }
 
-  private void sparse(String side, int block, String own, MoeConfig moe) {
+  private void sparse(String side, int block, MoeLayer moe) {
     String router = block(side, block) + feedForward(side) + ROUTER;
-    whole(router + "weight", own + "gate.weight", moe.experts(), d);
-    if (Boolean.TRUE.equals(moe.routerOptions().get("bias"))) {
-      whole(router + "bias", own + "gate.bias", moe.experts());
+    String own = side + ".layers." + block + ".moe.gate.";
+    map.whole(router + "weight", gate(own + "weight"));
+    if (Boolean.TRUE.equals(moe.config().routerOptions().get("bias"))) {
+      map.whole(router + "bias", gate(own + "bias"));
     }
-    long h = moe.expertWidth();
-    for (int e = 0; e < moe.experts(); e++) {
-      int expert = e;
-      StoredExperts.Names names = expert(side, block, e, moe.form());
-      for (int i = 0; i < names.in().size(); i++) {
-        long from = i * h;
-        part(
-            names.in().get(i),
-            own + "experts.w_in",
-            w -> w.select(0, expert).narrow(0, from, h),
-            true,
-            h,
-            d);
+    if (moe.experts() instanceof FeedForwardExperts experts) {
+      long h = moe.config().expertWidth();
+      for (int e = 0; e < experts.count(); e++) {
+        int expert = e;
+        StoredExperts.Names names = expert(side, block, e, experts.form());
+        for (int i = 0; i < names.in().size(); i++) {
+          long from = i * h;
+          map.part(
+              names.in().get(i), experts.in(), w -> w.select(0, expert).narrow(0, from, h));
+        }
+        map.part(names.out(), experts.out(), w -> w.select(0, expert));
       }
-      part(names.out(), own + "experts.w_out", w -> w.select(0, expert), true, d, h);
     }
   }
 
-  private void whole(String disk, String own, long... shape) {
-    part(disk, own, UnaryOperator.identity(), false, shape);
-  }
-
-  private void part(
-      String disk, String own, UnaryOperator<Tensor> view, boolean expert, long... shape) {
-    List<Long> sizes = new ArrayList<>();
-    for (long n : shape) {
-      sizes.add(n);
-    }
-    entries.add(new Entry(disk, sizes, own, view, expert));
+  private Parameter gate(String name) {
+    return model.parameters().named(name);
   }
 }

@@ -20,7 +20,10 @@ import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.moe4j.ExpertForm;
+import org.moe4j.ParameterStore;
+import org.moe4j.Role;
 import org.moe4j.models.AnswerGenerator;
+import org.moe4j.models.EncoderDecoder;
 import org.moe4j.models.EncoderDecoderConfig;
 import org.moe4j.models.ExpertCache;
 import org.moe4j.models.Sampling;
@@ -43,12 +46,15 @@ class SparseCheckpointTest {
 
   /** Values of all but the experts; these come behind, where nothing is written. */
   private static long write(Path file, EncoderDecoderConfig config) throws IOException {
-    List<SwitchNames.Entry> entries = new ArrayList<>(SwitchNames.of(config, "lm_head.weight"));
-    entries.sort((a, b) -> Boolean.compare(a.expert(), b.expert()));
+    List<DiskTensor> tensors;
+    try (EncoderDecoder model = new EncoderDecoder(config, ParameterStore.shapes(DType.BF16))) {
+      tensors = new ArrayList<>(SwitchNames.of(model, "lm_head.weight").list());
+    }
+    tensors.sort((a, b) -> Boolean.compare(expert(a), expert(b)));
     StringBuilder header = new StringBuilder("{");
     long end = 0;
-    for (SwitchNames.Entry e : entries) {
-      long bytes = 2 * e.shape().stream().reduce(1L, Math::multiplyExact);
+    for (DiskTensor e : tensors) {
+      long bytes = 2 * e.elements();
       header.append(header.length() == 1 ? "" : ",");
       header.append(
           "\"%s\":{\"dtype\":\"BF16\",\"shape\":%s,\"data_offsets\":[%d,%d]}"
@@ -62,8 +68,8 @@ class SparseCheckpointTest {
       ByteBuffer length = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN);
       out.write(length.putLong(json.length).array());
       out.write(json);
-      for (SwitchNames.Entry e : entries) {
-        if (!e.expert()) {
+      for (DiskTensor e : tensors) {
+        if (!expert(e)) {
           try (Scope scope = Scope.open()) {
             long[] shape = e.shape().stream().mapToLong(n -> n).toArray();
             Tensor values = random.normal(0, 0.1, DType.F32, shape).to(DType.BF16);
@@ -74,6 +80,10 @@ class SparseCheckpointTest {
       out.setLength(8 + json.length + end);
     }
     return end;
+  }
+
+  private static boolean expert(DiskTensor t) {
+    return t.parts().getFirst().parameter().role() instanceof Role.RoutedExperts;
   }
 
   @Test

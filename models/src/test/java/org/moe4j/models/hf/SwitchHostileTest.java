@@ -219,7 +219,7 @@ class SwitchHostileTest {
     Files.delete(shard);
     refused(shard.getFileName().toString());
     Files.delete(dir.resolve("pytorch_model.bin.index.json"));
-    refused("holds no weights");
+    refused("neither model.safetensors");
     Files.delete(dir.resolve("config.json"));
     refused("no config.json");
   }

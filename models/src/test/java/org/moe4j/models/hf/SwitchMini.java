@@ -21,7 +21,7 @@ import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.RandomSource;
 import org.moe4j.tensor.SafetensorsWriter;
-import org.moe4j.tensor.Tensor;
+import org.moe4j.tensor.StoredTensor;
 
 /**
  * A small checkpoint with the quirks of google/switch-c-2048: every block sparse, an inner width
@@ -51,9 +51,9 @@ final class SwitchMini {
     ParameterStore store = new ParameterStore(new RandomSource(5), Device.CPU, DType.BF16);
     try (EncoderDecoder model = new EncoderDecoder(config, store)) {
       List<SafetensorsWriter.Item> items = new ArrayList<>();
-      for (SwitchNames.Entry e : SwitchNames.of(config, "decoder.lm_head.weight")) {
-        Tensor part = e.view().apply(store.named(e.parameter()).tensor().detach());
-        items.add(SafetensorsWriter.Item.of(e.name(), part, DType.BF16));
+      for (DiskTensor t : SwitchNames.of(model, "decoder.lm_head.weight").list()) {
+        StoredTensor stored = new StoredTensor(t.name(), DType.BF16, t.shape());
+        items.add(new SafetensorsWriter.Item(stored, t::tensor));
       }
       long bytes = 2 * config.parameters().total();
       SafetensorsWriter.writeFolder(folder, items, Map.of(), bytes / shards);
