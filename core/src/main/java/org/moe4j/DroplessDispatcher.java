@@ -1,6 +1,7 @@
 package org.moe4j;
 
 import java.util.stream.LongStream;
+import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.Tensor;
 
 /**
@@ -42,6 +43,17 @@ public final class DroplessDispatcher implements Dispatcher<DroplessDispatcher.S
     if (experts instanceof FeedForwardExperts bank
         && DroplessKernel.serves(x, routing, bank, context)) {
       return DroplessKernel.apply(x, Assignment.of(routing, x.size(0)), bank);
+    }
+    if (experts instanceof LentExperts bank) {
+      if (context.training()) {
+        throw new MoeException(
+            "layer "
+                + context.layer()
+                + ": experts that are lent one at a time are not trained; load all of them");
+      }
+      if (DroplessKernel.serves(x, routing)) {
+        return DroplessKernel.apply(x, Assignment.of(routing, x.size(0)), bank);
+      }
     }
     return Dispatcher.super.apply(x, routing, experts, context);
   }
