@@ -1,6 +1,7 @@
 package org.moe4j;
 
 import java.util.stream.LongStream;
+import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.Tensor;
 
 /**
@@ -43,18 +44,22 @@ public final class DroplessDispatcher implements Dispatcher<DroplessDispatcher.S
   @Override
   public Tensor apply(Tensor x, Routing routing, Experts experts, TokenContext context) {
     Assignment a = Assignment.of(routing, x.size(0));
-    if (experts instanceof FeedForwardExperts bank
-        && DroplessKernel.serves(x, routing, bank, context)
-        && !decodes(x, a, bank, context)) {
+    if (experts instanceof LentExperts && context.training()) {
+      throw new MoeException(
+          "layer "
+              + context.layer()
+              + ": experts that are lent one at a time are not trained; load all of them");
+    }
+    boolean few = ExpertInference.serves(x, context) && ExpertInference.fewRows(a.counts());
+    if (!few
+        && experts instanceof FeedForwardExperts bank
+        && DroplessKernel.serves(x, routing, bank, context)) {
+      return DroplessKernel.apply(x, a, bank);
+    }
+    if (!few && experts instanceof LentExperts bank && DroplessKernel.serves(x, routing)) {
       return DroplessKernel.apply(x, a, bank);
     }
     Sorted sorted = sorted(x, a);
     return combine(experts.forward(sorted.input(), context), sorted);
-  }
-
-  private static boolean decodes(
-      Tensor x, Assignment a, FeedForwardExperts bank, TokenContext context) {
-    return ExpertInference.serves(x, bank, context)
-        && ExpertInference.fewRows(x, bank, a.counts());
   }
 }

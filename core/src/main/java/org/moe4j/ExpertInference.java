@@ -42,24 +42,41 @@ final class ExpertInference {
     }
   }
 
-  /** True if nothing is recorded or dropped out and {@code x} is on the CPU. */
-  static boolean serves(Tensor x, FeedForwardExperts experts, TokenContext context) {
-    return !NoGrad.recording()
-        && x.device() == Device.CPU
-        && !(context.training() && experts.dropout() > 0);
+  /** True if nothing is recorded, this is no training and {@code x} is on the CPU. */
+  static boolean serves(Tensor x, TokenContext context) {
+    return !NoGrad.recording() && !context.training() && x.device() == Device.CPU;
   }
 
   /** True if the rows of {@code counts} are few for the experts they touch. */
-  static boolean fewRows(Tensor x, FeedForwardExperts experts, long[] counts) {
-    long rows = Arrays.stream(counts).sum();
+  static boolean fewRows(long[] counts) {
     long touched = Arrays.stream(counts).filter(n -> n > 0).count();
-    return rows <= FEW * touched && experts.in().tensor().dtype() == x.dtype();
+    return Arrays.stream(counts).sum() <= FEW * touched;
   }
 
-  /** The experts' outputs in the order of their rows. */
+  /** The experts' outputs in the order of their rows, of which there are some. */
   static Tensor forward(FeedForwardExperts experts, Tensor rows, long[] counts) {
     ExpertInference run = new ExpertInference(experts, rows.dtype(), counts);
-    return fewRows(rows, experts, counts) ? run.together(rows) : run.blocks(rows);
+    return fewRows(counts) ? run.together(rows) : run.blocks(rows);
+  }
+
+  /** The product of one expert's few rows with its matrix [o,n] of any type. */
+  static Tensor product(Tensor rows, Tensor w) {
+    DType type = rows.dtype();
+    Tensor out = Tensor.empty(type, Device.CPU, rows.size(0), w.size(0));
+    Workers.rows(
+        w.size(0),
+        band(w.size(0), 1),
+        (top, count) ->
+            Products.fewRows(
+                out.narrow(1, top, count), rows, w.narrow(0, top, count).to(type)));
+    return out;
+  }
+
+  /** Rows of a matrix of {@code height} for a worker, when {@code matrices} are multiplied. */
+  private static long band(long height, int matrices) {
+    // Two shares a worker, so that one who comes late takes the smaller part.
+    long shares = (2L * Ops.threads() + matrices - 1) / matrices;
+    return Math.max(BAND, (height + shares - 1) / shares);
   }
 
   /** All up projections, then all down projections. */
@@ -75,9 +92,7 @@ final class ExpertInference {
     Tensor w = stacked.tensor().detach();
     long height = w.size(1);
     Tensor out = Tensor.empty(type, Device.CPU, rows.size(0), height);
-    // Two shares a worker, so that one who comes late takes the smaller part.
-    long shares = (2L * Ops.threads() + touched.length - 1) / touched.length;
-    long band = Math.max(BAND, (height + shares - 1) / shares);
+    long band = band(height, touched.length);
     int bands = Math.toIntExact((height + band - 1) / band);
     Workers.run(
         touched.length * bands,
@@ -89,7 +104,7 @@ final class ExpertInference {
           Products.fewRows(
               out.narrow(0, starts[i], n).narrow(1, top, count),
               rows.narrow(0, starts[i], n),
-              w.select(0, touched[i]).narrow(0, top, count));
+              w.select(0, touched[i]).narrow(0, top, count).to(type));
         });
     return out;
   }

@@ -121,7 +121,7 @@ public final class FeedForwardExperts implements Experts {
     if (rows.size(0) == 0) {
       return rows;
     }
-    if (ExpertInference.serves(rows, this, context)) {
+    if (ExpertInference.serves(rows, context)) {
       return ExpertInference.forward(this, rows, input.counts());
     }
     DType type = rows.dtype();

@@ -236,6 +236,16 @@ public final class LinearRouter implements Router {
     return gating;
   }
 
+  /** The weight [E,d]. */
+  public Parameter weight() {
+    return weight;
+  }
+
+  /** The trained bias [E] of the logits, if there is one. */
+  public Optional<Parameter> bias() {
+    return Optional.ofNullable(bias);
+  }
+
   /** The bias [E] that only the selection sees, if the gating has one. */
   public Optional<Parameter> selectionBias() {
     return Optional.ofNullable(selectionBias).map(SelectionBias::values);

@@ -33,9 +33,15 @@ import org.moe4j.RouterZLoss;
 import org.moe4j.SparsityL1;
 import org.moe4j.VMoeBalance;
 import org.moe4j.models.AttentionConfig;
+import org.moe4j.models.AttentionExpertsConfig;
 import org.moe4j.models.DecoderConfig;
+import org.moe4j.models.DecoderConfig.Multipliers;
+import org.moe4j.models.DecoderConfig.NormPlacement;
 import org.moe4j.models.FeedForwardConfig;
+import org.moe4j.models.GroupedQueryConfig;
+import org.moe4j.models.LatentConfig;
 import org.moe4j.models.NormKind;
+import org.moe4j.models.RopeConfig;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
@@ -46,6 +52,8 @@ final class Moe4jConfigs {
       JsonMapper.builder()
           .addMixIn(CapacityRule.class, Rules.class)
           .addMixIn(Balance.class, Losses.class)
+          .addMixIn(AttentionConfig.class, Attentions.class)
+          .addMixIn(RopeConfig.Scaling.class, Scalings.class)
           .enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
           .build();
 
@@ -98,6 +106,26 @@ final class Moe4jConfigs {
     }
   }
 
+  /** The kinds of attention by name. */
+  @JsonTypeInfo(use = JsonTypeInfo.Id.NAME, property = "kind")
+  @JsonSubTypes({
+    @JsonSubTypes.Type(value = GroupedQueryConfig.class, name = "grouped-query"),
+    @JsonSubTypes.Type(value = LatentConfig.class, name = "latent"),
+    @JsonSubTypes.Type(value = AttentionExpertsConfig.class, name = "experts")
+  })
+  private interface Attentions {}
+
+  /** The scalings of rotary embeddings by name. */
+  @JsonTypeInfo(use = JsonTypeInfo.Id.NAME, property = "type")
+  @JsonSubTypes({
+    @JsonSubTypes.Type(value = RopeConfig.Scaling.None.class, name = "none"),
+    @JsonSubTypes.Type(value = RopeConfig.Scaling.Linear.class, name = "linear"),
+    @JsonSubTypes.Type(value = RopeConfig.Scaling.Dynamic.class, name = "dynamic"),
+    @JsonSubTypes.Type(value = RopeConfig.Scaling.Yarn.class, name = "yarn"),
+    @JsonSubTypes.Type(value = RopeConfig.Scaling.LongRope.class, name = "longrope")
+  })
+  private interface Scalings {}
+
   private Moe4jConfigs() {}
 
   static DecoderConfig read(ConfigFile file) {
@@ -106,23 +134,21 @@ final class Moe4jConfigs {
     for (ConfigFile f : file.objects("feed_forward")) {
       feedForward.add(f.checked(() -> feedForward(f, hidden)));
     }
+    AttentionConfig attention = file.as("attention", AttentionConfig.class, MAPPER);
     return file.checked(
         () ->
-            new DecoderConfig(
-                file.positive("vocab_size"),
-                hidden,
-                new AttentionConfig(
-                    file.positive("num_attention_heads"),
-                    file.positive("num_key_value_heads"),
-                    file.positive("head_dim"),
-                    file.number("rope_theta"),
-                    constant(file, "qk_norm", AttentionConfig.QkNorm.class)),
-                constant(file, "norm", NormKind.class),
-                file.number("norm_eps"),
-                file.positive("max_position_embeddings"),
-                file.flagOr(false, "tie_word_embeddings"),
-                file.number("initializer_range"),
-                feedForward));
+            DecoderConfig.builder(file.positive("vocab_size"), hidden, attention, feedForward)
+                .windows(List.copyOf(file.integerList("windows")))
+                .norm(constant(file, "norm", NormKind.class))
+                .placement(constant(file, "norm_placement", NormPlacement.class))
+                .normEps(file.number("norm_eps"))
+                .finalNormEps(file.number("final_norm_eps"))
+                .multipliers(file.as("multipliers", Multipliers.class, MAPPER))
+                .headBias(file.flagOr(false, "head_bias"))
+                .maxPositions(file.positive("max_position_embeddings"))
+                .tiedEmbeddings(file.flagOr(false, "tie_word_embeddings"))
+                .initStd(file.number("initializer_range"))
+                .build());
   }
 
   private static <E extends Enum<E>> E constant(ConfigFile file, String field, Class<E> type) {
@@ -159,18 +185,18 @@ final class Moe4jConfigs {
   }
 
   static void write(ObjectNode root, DecoderConfig c) {
-    AttentionConfig a = c.attention();
     root.putArray("architectures").add("Moe4jForCausalLM");
     root.put("vocab_size", c.vocab());
     root.put("hidden_size", c.hidden());
     root.put("num_hidden_layers", c.layers());
-    root.put("num_attention_heads", a.heads());
-    root.put("num_key_value_heads", a.kvHeads());
-    root.put("head_dim", a.headDim());
-    root.put("rope_theta", a.ropeTheta());
-    root.put("qk_norm", a.qkNorm().name());
+    root.set("attention", MAPPER.valueToTree(c.attention()));
+    c.windows().forEach(root.putArray("windows")::add);
     root.put("norm", c.norm().name());
+    root.put("norm_placement", c.placement().name());
     root.put("norm_eps", c.normEps());
+    root.put("final_norm_eps", c.finalNormEps());
+    root.set("multipliers", MAPPER.valueToTree(c.multipliers()));
+    root.put("head_bias", c.headBias());
     root.put("max_position_embeddings", c.maxPositions());
     root.put("tie_word_embeddings", c.tiedEmbeddings());
     root.put("initializer_range", c.initStd());
