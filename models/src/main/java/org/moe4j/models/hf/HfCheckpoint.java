@@ -6,7 +6,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
-import java.util.Set;
 import java.util.function.Predicate;
 import org.moe4j.Parameter;
 import org.moe4j.ParameterStore;
@@ -123,7 +122,7 @@ public final class HfCheckpoint {
     }
   }
 
-  private static String torchName(DType dtype) {
+  static String torchName(DType dtype) {
     return switch (dtype) {
       case F32 -> "float32";
       case BF16 -> "bfloat16";
@@ -161,19 +160,16 @@ public final class HfCheckpoint {
 
   /** The same, telling {@code progress} of the bytes that were read. */
   public static Loaded load(Path folder, Device device, DType dtype, LoadProgress progress) {
-    ConfigFile file = ConfigFile.read(folder);
-    HfLayout layout = layout(file);
-    Quantisation quantisation = Quantisation.of(file);
-    try (StoredTensors weights = weights(folder)) {
-      DecoderConfig config = config(file, layout, weights);
-      SpecialTokens tokens =
-          new SpecialTokens(
-              first(file.integers("bos_token_id")),
-              file.integers("eos_token_id"),
-              first(file.integers("pad_token_id")));
+    try (OpenCheckpoint file = OpenCheckpoint.open(folder)) {
       ParameterStore store = ParameterStore.uninitialised(device, dtype);
-      Decoder model = read(config, layout, weights, store, quantisation, progress);
-      return new Loaded(model, layout, tokens);
+      try {
+        Decoder model = new Decoder(file.config(), store);
+        WeightLoader.read(file.sources(model, file.form()), progress);
+        return new Loaded(model, file.layout(), file.tokens());
+      } catch (RuntimeException e) {
+        store.close();
+        throw e;
+      }
     }
   }
 
@@ -187,28 +183,7 @@ public final class HfCheckpoint {
     return torch ? TorchFile.open(folder) : Safetensors.open(folder);
   }
 
-  private static Decoder read(
-      DecoderConfig config,
-      HfLayout layout,
-      StoredTensors weights,
-      ParameterStore store,
-      Quantisation quantisation,
-      LoadProgress progress) {
-    try {
-      Decoder model = new Decoder(config, store);
-      boolean fused = weights.names().stream().anyMatch(n -> n.endsWith(LlamaNames.FUSED_IN));
-      LlamaNames.Form form = fused ? LlamaNames.Form.FUSED : LlamaNames.Form.PER_EXPERT;
-      WeightMap names = names(model, layout, form);
-      names.requireCovers(store.all());
-      WeightLoader.load(weights, names, ignored(config), quantisation, progress);
-      return model;
-    } catch (RuntimeException e) {
-      store.close();
-      throw e;
-    }
-  }
-
-  private static HfLayout layout(ConfigFile file) {
+  static HfLayout layout(ConfigFile file) {
     String type = file.text("model_type");
     for (HfLayout layout : HfLayout.values()) {
       if (layout.modelType().equals(type)) {
@@ -220,7 +195,7 @@ public final class HfCheckpoint {
   }
 
   /** The configuration, refused if it asks for far more memory than there are weights. */
-  private static DecoderConfig config(ConfigFile file, HfLayout layout, StoredTensors weights) {
+  static DecoderConfig config(ConfigFile file, HfLayout layout, StoredTensors weights) {
     int tensors = weights.names().size();
     String layers = "num_hidden_layers";
     if (file.has(layers) && file.positive(layers) > tensors) {
@@ -247,12 +222,8 @@ public final class HfCheckpoint {
     return config;
   }
 
-  private static OptionalInt first(Set<Integer> ids) {
-    return ids.stream().mapToInt(i -> i).findFirst();
-  }
-
   /** Names on disk without a meaning for the model. */
-  private static Predicate<String> ignored(DecoderConfig config) {
+  static Predicate<String> ignored(DecoderConfig config) {
     return name ->
         name.endsWith("rotary_emb.inv_freq")
             || (config.tiedEmbeddings() && name.equals("lm_head.weight"));
