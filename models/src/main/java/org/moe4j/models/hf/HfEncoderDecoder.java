@@ -237,7 +237,7 @@ public final class HfEncoderDecoder {
         new EncoderDecoder(d.config(), ParameterStore.shapes(DType.F32))) {
       WeightMap names = SwitchNames.of(shapes, d.head());
       names.requireCovers(shapes.parameters().all());
-      Map<String, WeightSource> _ =
+      Map<DiskTensor, WeightSource> _ =
           WeightLoader.sources(weights, names, d.ignored(), Quantisation.DEFAULT);
       return result.apply(names);
     }

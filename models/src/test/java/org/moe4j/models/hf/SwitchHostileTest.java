@@ -205,7 +205,8 @@ class SwitchHostileTest {
         .filter(i -> i.stored().name().equals("shared.weight"))
         .findFirst()
         .orElseThrow()
-        .values()
+        .pieces()
+        .getFirst()
         .get();
   }
 
