@@ -2,6 +2,7 @@ package org.moe4j;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.BinaryOperator;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.Ops;
 import org.moe4j.tensor.Tensor;
@@ -36,6 +37,10 @@ public interface LentExperts extends Experts {
   default Tensor forward(ExpertInput input, TokenContext context) {
     return switch (input) {
       case ExpertInput.Ragged r -> {
+        BinaryOperator<Tensor> product =
+            ExpertInference.serves(r.rows(), context) && ExpertInference.fewRows(r.counts())
+                ? ExpertInference::product
+                : (x, w) -> Ops.linear(x, w.to(x.dtype()), null);
         List<Tensor> groups = r.rows().split(r.counts(), 0);
         List<Tensor> outputs = new ArrayList<>();
         for (int e = 0; e < count(); e++) {
@@ -44,8 +49,8 @@ public interface LentExperts extends Experts {
             lend(
                 e,
                 (in, out) -> {
-                  Tensor hidden = form().hidden(Ops.linear(rows, in.to(rows.dtype()), null));
-                  outputs.add(Ops.linear(hidden, out.to(rows.dtype()), null));
+                  Tensor hidden = form().hidden(product.apply(rows, in));
+                  outputs.add(product.apply(hidden, out));
                 });
           }
         }

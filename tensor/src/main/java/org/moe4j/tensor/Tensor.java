@@ -845,6 +845,12 @@ public final class Tensor implements AutoCloseable {
     return this;
   }
 
+  /** Writes the product of a matrix and a vector into this vector. */
+  public Tensor mvInto(Tensor matrix, Tensor vector) {
+    torch.mv_out(at, matrix.at, vector.at);
+    return this;
+  }
+
   /** Einstein summation, for instance {@code einsum("gsec,gsm->egcm", mask, x)}. */
   public static Tensor einsum(String formula, Tensor... operands) {
     return new Tensor(torch.einsum(formula, vector(List.of(operands))));
