@@ -23,18 +23,21 @@ public final class ParameterStore implements AutoCloseable {
   private final RandomSource random;
   private final Device device;
   private final DType dtype;
+  private final boolean initialise;
 
   private ParameterStore(
       Map<String, Parameter> parameters,
       String prefix,
       RandomSource random,
       Device device,
-      DType dtype) {
+      DType dtype,
+      boolean initialise) {
     this.parameters = parameters;
     this.prefix = prefix;
     this.random = random;
     this.device = device;
     this.dtype = dtype;
+    this.initialise = initialise;
   }
 
   /** An empty store whose parameters start from {@code random} and live on {@code device}. */
@@ -44,7 +47,24 @@ public final class ParameterStore implements AutoCloseable {
 
   /** An empty store of parameters of type {@code dtype}; F64 is for checks against theory. */
   public ParameterStore(RandomSource random, Device device, DType dtype) {
-    this(new LinkedHashMap<>(), "", random, device, dtype);
+    this(new LinkedHashMap<>(), "", random, device, dtype, true);
+  }
+
+  /**
+   * An empty store whose parameters are memory as it was found: for whoever fills every one of them
+   * next, as from a checkpoint. State has its first value.
+   */
+  public static ParameterStore uninitialised(Device device, DType dtype) {
+    return new ParameterStore(
+        new LinkedHashMap<>(), "", new RandomSource(0), device, dtype, false);
+  }
+
+  /**
+   * An empty store of shapes alone: parameters and state have a type and sizes and no memory, so
+   * that a model of any size can be made to be looked at. It cannot compute.
+   */
+  public static ParameterStore shapes(DType dtype) {
+    return uninitialised(Device.META, dtype);
   }
 
   /** An empty store on the CPU. */
@@ -54,7 +74,8 @@ public final class ParameterStore implements AutoCloseable {
 
   /** This store seen from {@code part}: names get {@code part.} in front. */
   public ParameterStore under(String part) {
-    return new ParameterStore(parameters, prefix + part + ".", random, device, dtype);
+    return new ParameterStore(
+        parameters, prefix + part + ".", random, device, dtype, initialise);
   }
 
   /** Makes a parameter of the store's type. */
@@ -64,7 +85,11 @@ public final class ParameterStore implements AutoCloseable {
       throw new IllegalStateException("parameter " + full + " was made twice");
     }
     try (Scope scope = Scope.open()) {
-      Parameter p = new Parameter(full, role, init.make(random, shape).to(dtype).to(device));
+      Tensor start =
+          initialise
+              ? init.make(random, shape).to(dtype).to(device)
+              : Tensor.empty(dtype, device, shape);
+      Parameter p = new Parameter(full, role, start);
       parameters.put(full, p);
       return p;
     }
@@ -94,8 +119,7 @@ public final class ParameterStore implements AutoCloseable {
   public Parameter shared(String name, Role role, Init init, long... shape) {
     Parameter made = parameters.get(name);
     if (made == null) {
-      return new ParameterStore(parameters, "", random, device, dtype)
-          .create(name, role, init, shape);
+      return whole().create(name, role, init, shape);
     }
     if (!Arrays.equals(made.tensor().shape(), shape)) {
       throw new MoeException(
@@ -115,9 +139,11 @@ public final class ParameterStore implements AutoCloseable {
    */
   public Parameter sharedState(String name, int layer, Tensor initial) {
     Parameter made = parameters.get(name);
-    return made != null
-        ? made
-        : new ParameterStore(parameters, "", random, device, dtype).state(name, layer, initial);
+    return made != null ? made : whole().state(name, layer, initial);
+  }
+
+  private ParameterStore whole() {
+    return new ParameterStore(parameters, "", random, device, dtype, initialise);
   }
 
   /** All parameters and state of the whole store, in order. */

@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.function.IntConsumer;
 
 /**
@@ -64,7 +65,7 @@ public abstract sealed class BlockScaled permits Fp8Blocks, Mxfp4Blocks {
       throw failure(
           codes, "holds " + Arrays.toString(shape) + ", not " + Arrays.toString(target.shape()));
     }
-    Decoder decoder = decoder();
+    Decoder decoder = decoder(0, rows);
     long across = Math.min(columns, PIECE);
     long down = Math.min(rows, PIECE / across);
     long perRow = Math.ceilDiv(columns, across);
@@ -83,6 +84,78 @@ public abstract sealed class BlockScaled permits Fp8Blocks, Mxfp4Blocks {
         try (Scope scope = Scope.open()) {
           piece.accept(i);
         }
+      }
+    }
+  }
+
+  /**
+   * Reads whole rows, counted over all matrices from {@code first} on, into existing memory as
+   * {@link #loadInto(Tensor)} does: its elements in row-major order are those of the rows, whatever
+   * its shape and strides are. It runs on the calling thread, for whoever reads several weights at
+   * once.
+   *
+   * @param target F32 or BF16, of a multiple of a row's elements
+   * @throws MoeException if the type differs, a scale is not finite or the file cannot be read
+   */
+  public final void loadRows(long first, Tensor target) {
+    requireType(target.dtype());
+    long count = target.numel() / columns;
+    if (count * columns != target.numel()) {
+      throw new IllegalArgumentException(target + " is not made of rows of " + columns);
+    }
+    Objects.checkFromIndexSize(first, count, rows);
+    if (target.device() == Device.META) {
+      return;
+    }
+    try (Scope scope = Scope.open();
+        NoGrad off = NoGrad.open()) {
+      fill(decoder(first, count), first, target);
+    }
+  }
+
+  private void fill(Decoder decoder, long row, Tensor target) {
+    long n = target.numel();
+    if (target.device() == Device.CPU && target.isContiguous()) {
+      fillDirectly(decoder, row, n / columns, target);
+      return;
+    }
+    long slices = target.dim() == 0 ? 1 : target.size(0);
+    // So many slices of dimension 0 begin and end where rows do.
+    long unit = slicesPerRow(n / slices);
+    if (n <= PIECE || unit >= slices || slices % unit != 0) {
+      Tensor staged = Tensor.empty(target.dtype(), Device.CPU, target.shape());
+      fillDirectly(decoder, row, n / columns, staged);
+      target.copyInPlace(staged);
+      return;
+    }
+    long slice = n / slices;
+    long block = Math.max(1, PIECE / (slice * unit)) * unit;
+    for (long i = 0; i < slices; i += block) {
+      try (Scope scope = Scope.open()) {
+        Tensor part =
+            block == 1 ? target.select(0, i) : target.narrow(0, i, Math.min(block, slices - i));
+        fill(decoder, row + i * slice / columns, part);
+      }
+    }
+  }
+
+  private long slicesPerRow(long slice) {
+    long most = Math.max(slice, columns);
+    long least = Math.min(slice, columns);
+    return most % least != 0 ? Long.MAX_VALUE : slice >= columns ? 1 : columns / slice;
+  }
+
+  private void fillDirectly(Decoder decoder, long row, long count, Tensor target) {
+    MemorySegment direct = target.segment();
+    long across = Math.min(columns, PIECE);
+    long down = Math.max(1, PIECE / columns);
+    for (long r = 0; r < count; r += down) {
+      for (long c = 0; c < columns; c += across) {
+        int height = (int) Math.min(down, count - r);
+        int width = (int) Math.min(across, columns - c);
+        float[] values = new float[height * width];
+        decoder.decode(row + r, c, height, width, values);
+        put(values, target.dtype(), direct, r * columns + c);
       }
     }
   }
@@ -136,8 +209,11 @@ public abstract sealed class BlockScaled permits Fp8Blocks, Mxfp4Blocks {
     }
   }
 
-  /** Reads the scales as far as it must to refuse those that are not finite. */
-  abstract Decoder decoder();
+  /**
+   * A decoder for {@code count} rows from {@code first} on; reads their scales as far as it must to
+   * refuse those that are not finite.
+   */
+  abstract Decoder decoder(long first, long count);
 
   /** Computes a rectangle of the weight; used by several threads at once. */
   @FunctionalInterface

@@ -3,10 +3,14 @@ package org.moe4j.tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.DeviceType;
 
-/** Where a tensor lives. CUDA is the process's current GPU. */
+/**
+ * Where a tensor lives. CUDA is the process's current GPU. A tensor on META has a type and a shape
+ * and no memory: for looking at models that are larger than the machine.
+ */
 public enum Device {
   CPU(DeviceType.CPU),
-  CUDA(DeviceType.CUDA);
+  CUDA(DeviceType.CUDA),
+  META(DeviceType.Meta);
 
   private final DeviceType type;
 
@@ -14,10 +18,10 @@ public enum Device {
     this.type = type;
   }
 
-  /** True if this process can compute on the device. */
+  /** True if this process can have tensors on the device. */
   public boolean isAvailable() {
     NativeRuntime.prepare();
-    return this == CPU || torch.hasCUDA();
+    return this != CUDA || torch.hasCUDA();
   }
 
   /**
@@ -39,6 +43,6 @@ public enum Device {
   }
 
   static Device of(org.bytedeco.pytorch.Device device) {
-    return device.is_cuda() ? CUDA : CPU;
+    return device.is_cuda() ? CUDA : device.is_meta() ? META : CPU;
   }
 }

@@ -54,7 +54,7 @@ public final class Fp8Blocks extends BlockScaled {
   }
 
   @Override
-  Decoder decoder() {
+  Decoder decoder(long first, long count) {
     float[] factors = factors();
     long rows = codes.shape().get(codes.shape().size() - 2);
     long columns = codes.shape().getLast();

@@ -46,9 +46,9 @@ public final class Mxfp4Blocks extends BlockScaled {
   }
 
   @Override
-  Decoder decoder() {
-    refuseNan();
+  Decoder decoder(long from, long rows) {
     long perRow = scales.shape().getLast();
+    refuseNan(from * perRow, (from + rows) * perRow);
     return (row, column, r, c, out) -> {
       long first = row * perRow + column / BLOCK;
       int count = r * c / BLOCK;
@@ -65,9 +65,9 @@ public final class Mxfp4Blocks extends BlockScaled {
     };
   }
 
-  private void refuseNan() {
-    for (long at = 0; at < scales.bytes(); at += PIECE) {
-      byte[] read = bytes(scales, at, (int) Math.min(PIECE, scales.bytes() - at));
+  private void refuseNan(long start, long end) {
+    for (long at = start; at < end; at += PIECE) {
+      byte[] read = bytes(scales, at, (int) Math.min(PIECE, end - at));
       for (int i = 0; i < read.length; i++) {
         if ((read[i] & 0xFF) == SmallFloats.E8M0_NAN) {
           throw failure(scales, "has the scale NaN (byte 255) at element " + (at + i));

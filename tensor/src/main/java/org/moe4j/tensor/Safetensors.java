@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -17,7 +18,8 @@ public final class Safetensors implements StoredTensors {
   /** The name of an unsharded file in a checkpoint folder. */
   public static final String SINGLE_FILE = "model.safetensors";
 
-  static final String INDEX_FILE = "model.safetensors.index.json";
+  /** The name of the list of shards in a checkpoint folder. */
+  public static final String INDEX_FILE = "model.safetensors.index.json";
 
   private static final Shards.Naming NAMING =
       new Shards.Naming(SINGLE_FILE, INDEX_FILE, ".safetensors");
@@ -68,18 +70,11 @@ public final class Safetensors implements StoredTensors {
   }
 
   @Override
-  public void loadInto(String name, Tensor target) {
+  public void loadInto(String name, long from, Tensor target) {
     var p = place(name);
     StoredTensor t = p.slot().tensor();
-    t.requireShapeOf(target, p.file().path());
-    if (target.dtype() == t.dtype() && target.device() == Device.CPU && target.isContiguous()) {
-      p.file().read(p.slot(), target.segment());
-      return;
-    }
-    try (Scope scope = Scope.open();
-        NoGrad off = NoGrad.open()) {
-      target.copyInPlace(load(name));
-    }
+    Objects.checkFromIndexSize(from, target.numel(), t.elements());
+    ElementRun.read(t.dtype(), from, target, (at, into) -> p.file().read(p.slot(), at, into));
   }
 
   /** Copies the bytes of a tensor from its byte {@code from} on, as many as {@code into} has. */

@@ -19,6 +19,11 @@ public interface StoredTensors extends AutoCloseable {
    */
   StoredTensor describe(String name);
 
+  /** True if the file holds the tensor's values in row-major order. */
+  default boolean isContiguous(String name) {
+    return true;
+  }
+
   /** Reads a tensor, in the type it is stored in, into new memory on the CPU. */
   default Tensor load(String name) {
     StoredTensor stored = describe(name);
@@ -33,7 +38,20 @@ public interface StoredTensors extends AutoCloseable {
    *
    * @throws MoeException if the stored shape is another
    */
-  void loadInto(String name, Tensor target);
+  default void loadInto(String name, Tensor target) {
+    describe(name).requireShapeOf(target, path());
+    loadInto(name, 0, target);
+  }
+
+  /**
+   * Reads the elements from {@code from} on, counted in row-major order, as many as {@code target}
+   * has: into its elements in its own row-major order, whatever its shape, strides, type and device
+   * are. Where it is contiguous, on the CPU and of the stored type they go straight into its
+   * memory, else by way of a buffer of about a megabyte.
+   *
+   * @throws MoeException if the file cannot be read
+   */
+  void loadInto(String name, long from, Tensor target);
 
   /**
    * The little-endian bytes of a tensor's values, row-major, in the mapped file: read-only, nothing

@@ -3,6 +3,7 @@ package org.moe4j.tensor;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.pytorch.GeneratorOptional;
@@ -162,7 +163,7 @@ public final class Tensor implements AutoCloseable {
 
   /** Where the memory is. */
   public Device device() {
-    return at.is_cuda() ? Device.CUDA : Device.CPU;
+    return at.is_cuda() ? Device.CUDA : at.is_meta() ? Device.META : Device.CPU;
   }
 
   /** True if the elements lie one behind the other in memory. */
@@ -237,7 +238,7 @@ public final class Tensor implements AutoCloseable {
 
   @Override
   public String toString() {
-    return dtype() + Arrays.toString(shape()) + (device() == Device.CUDA ? " on cuda" : "");
+    return dtype() + Arrays.toString(shape()) + (device() == Device.CPU ? "" : " on " + device().name().toLowerCase(Locale.ROOT));
   }
 
   // ---- life ----
@@ -441,6 +442,23 @@ public final class Tensor implements AutoCloseable {
   /** A view of the same storage with the given sizes and strides (in elements). */
   public Tensor strided(long[] shape, long[] strides) {
     return new Tensor(at.as_strided(shape, strides));
+  }
+
+  /** The same from the {@code offset}-th element of the storage on. */
+  public Tensor strided(long[] shape, long[] strides, long offset) {
+    return new Tensor(at.as_strided(shape, strides, new LongOptional(offset)));
+  }
+
+  /** How many elements of the storage lie between neighbours, for every dimension. */
+  public long[] strides() {
+    long[] strides = new long[dim()];
+    Arrays.setAll(strides, i -> at.stride(i));
+    return strides;
+  }
+
+  /** The number of the storage's element that is this tensor's first. */
+  public long storageOffset() {
+    return at.storage_offset();
   }
 
   public static Tensor cat(List<Tensor> parts, long dim) {

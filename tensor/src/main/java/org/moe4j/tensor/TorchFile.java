@@ -2,6 +2,8 @@ package org.moe4j.tensor;
 
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -61,16 +63,29 @@ public final class TorchFile implements StoredTensors {
     return place(name).slot().tensor();
   }
 
-  /** True if the file holds the tensor's values row-major, so that {@link #segment} gives them. */
+  @Override
   public boolean isContiguous(String name) {
     return place(name).slot().isContiguous();
   }
 
+  /**
+   * {@inheritDoc} Of a tensor that the file holds in another order the whole is read first, unless
+   * the target is the whole and has its shape.
+   */
   @Override
-  public void loadInto(String name, Tensor target) {
+  public void loadInto(String name, long from, Tensor target) {
     var p = place(name);
-    p.slot().tensor().requireShapeOf(target, p.file().path());
-    p.file().read(p.slot(), target);
+    StoredTensor stored = p.slot().tensor();
+    Objects.checkFromIndexSize(from, target.numel(), stored.elements());
+    if (p.slot().isContiguous() || Arrays.equals(stored.sizes(), target.shape())) {
+      p.file().read(p.slot(), from, target);
+      return;
+    }
+    try (Scope scope = Scope.open();
+        NoGrad off = NoGrad.open()) {
+      Tensor run = load(name).flatten().narrow(0, from, target.numel());
+      target.copyInPlace(run.view(target.shape()));
+    }
   }
 
   @Override

@@ -170,12 +170,14 @@ final class TorchShard implements AutoCloseable {
     return tensors;
   }
 
-  /** Reads a tensor into {@code target}, which has its shape. */
-  void read(StridedView view, Tensor target) {
+  /**
+   * Reads the elements of a contiguous view from {@code from} on, or the whole of another one into
+   * a {@code target} of its shape.
+   */
+  void read(StridedView view, long from, Tensor target) {
     DType dtype = view.tensor().dtype();
-    boolean asStored = target.dtype() == dtype && target.device() == Device.CPU;
-    if (asStored && target.isContiguous() && view.isContiguous()) {
-      file.read(view.start(), target.segment());
+    if (view.isContiguous()) {
+      ElementRun.read(dtype, from, target, (at, into) -> file.read(view.start() + at, into));
       return;
     }
     try (NoGrad off = NoGrad.open()) {

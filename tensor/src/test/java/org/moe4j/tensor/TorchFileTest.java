@@ -114,6 +114,10 @@ class TorchFileTest {
       in.loadInto("experts.1.t", turned.t());
       assertThat(turned.toFloats())
           .isEqualTo(in.load("stack").to(DType.F32).select(0, 1).contiguous().toFloats());
+      Tensor run = Tensor.zeros(2, 3);
+      in.loadInto("experts.1.t", 1, run);
+      assertThat(run.toFloats())
+          .containsExactly(in.load("experts.1.t").flatten().narrow(0, 1, 6).toFloats());
       assertThatThrownBy(() -> in.loadInto("stack", Tensor.zeros(4, 5)))
           .isInstanceOf(MoeException.class)
           .hasMessageContainingAll("state.bin", "stack", "[3, 4, 5]", "[4, 5]");

@@ -117,14 +117,14 @@ public record Inspection(
       DecoderConfig c = model.config();
       return new Inspection(
           folder,
-          loaded.layout().modelType(),
+          loaded.modelType(),
           dtype.label(),
           c.parameters().total(),
           c.parameters().active(),
           c.layers(),
           c.hidden(),
           c.attention().heads(),
-          c.attention().kvHeads(),
+          c.attention().cached().heads(),
           c.vocab(),
           c.maxPositions(),
           sparse(c),

@@ -1,12 +1,13 @@
 package org.moe4j.models.hf;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
-import java.util.function.Predicate;
+import org.moe4j.Parameter;
 import org.moe4j.ParameterStore;
 import org.moe4j.Role;
 import org.moe4j.models.Decoder;
@@ -15,10 +16,11 @@ import org.moe4j.tensor.AtomicFile;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
-import org.moe4j.tensor.RandomSource;
 import org.moe4j.tensor.Safetensors;
 import org.moe4j.tensor.SafetensorsWriter;
 import org.moe4j.tensor.StoredTensor;
+import org.moe4j.tensor.StoredTensors;
+import org.moe4j.tensor.TorchFile;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -60,10 +62,10 @@ public final class HfCheckpoint {
   /**
    * A model that was read; the caller closes it.
    *
-   * @param layout the family it was stored as
+   * @param modelType the family it was stored as
    * @param tokens the special tokens of its {@code config.json}
    */
-  public record Loaded(Decoder model, HfLayout layout, SpecialTokens tokens) {}
+  public record Loaded(Decoder model, String modelType, SpecialTokens tokens) {}
 
   /**
    * Saves a model into {@code folder}. Each file appears whole or not at all and the weights come
@@ -78,12 +80,11 @@ public final class HfCheckpoint {
     HfLayout layout = choice.layout();
     AtomicFile.write(folder.resolve(ConfigFile.NAME), config(model.config(), layout, options));
     List<SafetensorsWriter.Item> items = new ArrayList<>();
-    for (WeightMap.Part part : names(model, layout, LlamaNames.Form.PER_EXPERT).list()) {
-      List<Long> shape = part.shape();
-      DType own = part.parameter().tensor().dtype();
-      DType dtype = part.parameter().role() instanceof Role.State ? own : options.dtype();
-      StoredTensor stored = new StoredTensor(part.name(), dtype, shape);
-      items.add(new SafetensorsWriter.Item(stored, part::tensor));
+    for (DiskTensor tensor : layout.family().names(model, ExpertLayout.RELEASED).list()) {
+      Parameter first = tensor.parts().getFirst().parameter();
+      DType dtype = first.role() instanceof Role.State ? first.tensor().dtype() : options.dtype();
+      StoredTensor stored = new StoredTensor(tensor.name(), dtype, tensor.shape());
+      items.add(new SafetensorsWriter.Item(stored, tensor::tensor));
     }
     SafetensorsWriter.writeFolder(folder, items, Map.of("format", "pt"), options.maxShardBytes());
     return choice;
@@ -96,7 +97,7 @@ public final class HfCheckpoint {
     if (layout == HfLayout.MOE4J) {
       Moe4jConfigs.write(root, config);
     } else {
-      LlamaConfigs.write(root, config, layout);
+      LlamaConfigWriter.write(root, config, layout == HfLayout.OLMOE);
     }
     root.put("dtype", torchName(options.dtype()));
     root.put("torch_dtype", torchName(options.dtype()));
@@ -132,15 +133,6 @@ public final class HfCheckpoint {
     };
   }
 
-  /** The names of a model's tensors on disk. */
-  static WeightMap names(Decoder model, HfLayout layout, LlamaNames.Form form) {
-    return switch (layout) {
-      case OLMOE -> OlmoeNames.of(model, form);
-      case MIXTRAL -> MixtralNames.of(model, form);
-      case MOE4J -> Moe4jNames.of(model);
-    };
-  }
-
   /** Reads a checkpoint with F32 parameters on the CPU. */
   public static Loaded load(Path folder) {
     return load(folder, Device.CPU, DType.F32);
@@ -154,27 +146,50 @@ public final class HfCheckpoint {
    *     not fit its configuration
    */
   public static Loaded load(Path folder, Device device, DType dtype) {
+    return load(folder, device, dtype, LoadProgress.NONE);
+  }
+
+  /** The same, telling {@code progress} of the bytes that were read. */
+  public static Loaded load(Path folder, Device device, DType dtype, LoadProgress progress) {
     ConfigFile file = ConfigFile.read(folder);
-    HfLayout layout = layout(file);
-    try (Safetensors weights = Safetensors.open(folder)) {
-      DecoderConfig config = config(file, layout, weights);
+    Family family = Families.of(file);
+    Quantisation quantisation = Quantisation.of(file);
+    try (StoredTensors weights = weights(folder)) {
+      DecoderConfig config = config(file, family, weights);
       SpecialTokens tokens =
           new SpecialTokens(
               first(file.integers("bos_token_id")),
               file.integers("eos_token_id"),
               first(file.integers("pad_token_id")));
-      return new Loaded(read(config, layout, weights, device, dtype), layout, tokens);
+      ParameterStore store = ParameterStore.uninitialised(device, dtype);
+      Decoder model = read(config, family, weights, store, quantisation, progress);
+      return new Loaded(model, family.modelType(), tokens);
     }
   }
 
+  /** The weights of a folder: safetensors if there are any, else files of torch. */
+  static StoredTensors weights(Path folder) {
+    boolean torch =
+        !Files.exists(folder.resolve(Safetensors.SINGLE_FILE))
+            && !Files.exists(folder.resolve(Safetensors.INDEX_FILE))
+            && (Files.exists(folder.resolve(TorchFile.SINGLE_FILE))
+                || Files.exists(folder.resolve(TorchFile.INDEX_FILE)));
+    return torch ? TorchFile.open(folder) : Safetensors.open(folder);
+  }
+
   private static Decoder read(
-      DecoderConfig config, HfLayout layout, Safetensors weights, Device device, DType dtype) {
-    ParameterStore store = new ParameterStore(new RandomSource(0), device, dtype);
+      DecoderConfig config,
+      Family family,
+      StoredTensors weights,
+      ParameterStore store,
+      Quantisation quantisation,
+      LoadProgress progress) {
     try {
       Decoder model = new Decoder(config, store);
-      boolean fused = weights.names().stream().anyMatch(n -> n.endsWith(LlamaNames.FUSED_IN));
-      LlamaNames.Form form = fused ? LlamaNames.Form.FUSED : LlamaNames.Form.PER_EXPERT;
-      WeightLoader.load(weights, names(model, layout, form), ignored(config));
+      WeightMap names = family.names(model, family.layout(weights.names()));
+      names.requireCovers(store.all());
+      WeightLoader.load(
+          weights, names, name -> family.ignores(name, config), quantisation, progress);
       return model;
     } catch (RuntimeException e) {
       store.close();
@@ -182,27 +197,15 @@ public final class HfCheckpoint {
     }
   }
 
-  private static HfLayout layout(ConfigFile file) {
-    String type = file.text("model_type");
-    for (HfLayout layout : HfLayout.values()) {
-      if (layout.modelType().equals(type)) {
-        return layout;
-      }
-    }
-    throw file.failure(
-        "model_type " + type + " is not supported; supported: olmoe, mixtral, moe4j");
-  }
-
   /** The configuration, refused if it asks for far more memory than there are weights. */
-  private static DecoderConfig config(ConfigFile file, HfLayout layout, Safetensors weights) {
+  private static DecoderConfig config(ConfigFile file, Family family, StoredTensors weights) {
     int tensors = weights.names().size();
     String layers = "num_hidden_layers";
     if (file.has(layers) && file.positive(layers) > tensors) {
       throw file.failure(
           layers + " " + file.positive(layers) + ", but the weights are " + tensors + " tensors");
     }
-    DecoderConfig config =
-        layout == HfLayout.MOE4J ? Moe4jConfigs.read(file) : LlamaConfigs.read(file, layout);
+    DecoderConfig config = family.config(file);
     long stored = weights.names().stream().mapToLong(n -> weights.describe(n).elements()).sum();
     long wanted;
     try {
@@ -223,12 +226,5 @@ public final class HfCheckpoint {
 
   private static OptionalInt first(Set<Integer> ids) {
     return ids.stream().mapToInt(i -> i).findFirst();
-  }
-
-  /** Names on disk without a meaning for the model. */
-  private static Predicate<String> ignored(DecoderConfig config) {
-    return name ->
-        name.endsWith("rotary_emb.inv_freq")
-            || (config.tiedEmbeddings() && name.equals("lm_head.weight"));
   }
 }
