@@ -14,7 +14,7 @@ import org.jline.terminal.Terminal;
 import org.jline.terminal.TerminalBuilder;
 
 /** Where messages come from: someone at a terminal, or standard input. */
-sealed interface ChatLines extends AutoCloseable {
+interface ChatLines extends AutoCloseable {
   /** The next message; empty at the end. */
   Optional<String> next();
 
@@ -35,7 +35,7 @@ sealed interface ChatLines extends AutoCloseable {
 
   /** Those of this process. */
   static ChatLines open() {
-    if (!System.console().isTerminal()) {
+    if (!org.moe4j.cli.Terminal.typed()) {
       return new Plain(
           new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8)));
     }

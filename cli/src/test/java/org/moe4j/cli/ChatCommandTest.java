@@ -75,7 +75,7 @@ class ChatCommandTest {
     assertThat(refused.status()).isEqualTo(Moe.FAILED);
     assertThat(refused.err())
         .isEqualTo("moe: " + model.resolve("chat_template.jinja") + ": no system\n");
-    Run long_ = chat("thing ".repeat(500) + "\n");
+    Run long_ = chat("thing ".repeat(5000) + "\n");
     assertThat(long_.err()).contains("the conversation has").contains("/reset");
     Run dtype = chat("", "--dtype", "fp64");
     assertThat(dtype.status()).isEqualTo(Moe.WRONG_USAGE);
