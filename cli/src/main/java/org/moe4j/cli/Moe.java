@@ -45,6 +45,8 @@ public final class Moe implements Callable<Integer> {
           TrainCommand.class,
           ReportCommand.class,
           GenerateCommand.class,
+          ChatCommand.class,
+          LogitsCommand.class,
           InspectCommand.class,
           ConvertCommand.class,
           ListCommand.class,
