@@ -46,6 +46,7 @@ public final class Moe implements Callable<Integer> {
           ReportCommand.class,
           GenerateCommand.class,
           InspectCommand.class,
+          RouteCommand.class,
           ListCommand.class,
           BenchCommand.class);
 
