@@ -196,7 +196,9 @@ public final class RoutePage {
         "The domains that send it a larger share than all do, and the tokens of highest pointwise"
             + " mutual information with it: those it gets more often than it gets text, among all"
             + " that it got often enough. ␣ is a space, ⏎ a line’s end.",
-        Html.scrolling("Experts", "<table id=\"experts-table\" class=\"plain\"></table>"));
+        "<div class=\"capped\">"
+            + Html.scrolling("Experts", "<table id=\"experts-table\" class=\"plain\"></table>")
+            + "</div>");
   }
 
   private String text() {
@@ -220,8 +222,8 @@ public final class RoutePage {
         "repetition",
         "Does the next token stay?",
         "How often neighbouring tokens share their first choice, and one of their first two; beside"
-            + " it the same for two tokens taken anywhere in the domain, which is what its loads"
-            + " imply. A ratio above 1 means that choices follow the course of the text.",
+            + " it the same for two tokens taken anywhere in that row’s text, which is what the"
+            + " loads imply. A ratio above 1 means that choices follow the course of the text.",
         Html.scrolling(
             "Repetition", "<table id=\"repetition-table\" class=\"plain numbers\"></table>"));
   }
@@ -244,15 +246,16 @@ public final class RoutePage {
         "pairs",
         "Pairs of experts",
         "Left: how often two experts are chosen together, relative to what their loads imply."
-            + " Beside it: how alike they are, by their rows of the router and by their weights.",
+            + " Beside it: how alike they are, by the cosines of their rows of the router and of"
+            + " their weights.",
         """
         <div class="grid"><figure><figcaption>Chosen together <span>¼× to 4× of chance</span>\
         </figcaption><canvas id="together" class="square" role="img" \
         aria-label="Pairs chosen together relative to chance"></canvas></figure>\
-        <figure><figcaption>Rows of the router <span id="router-range"></span></figcaption>\
+        <figure><figcaption>Router rows <span id="router-range"></span></figcaption>\
         <canvas id="router-cosines" class="square" role="img" \
         aria-label="Cosines of the rows of the router"></canvas></figure>\
-        <figure><figcaption>Weights of the experts <span id="expert-range"></span></figcaption>\
+        <figure><figcaption>Experts’ weights <span id="expert-range"></span></figcaption>\
         <canvas id="expert-cosines" class="square" role="img" \
         aria-label="Cosines of the weights of the experts"></canvas></figure></div>
         <p id="strongest" class="how"></p>

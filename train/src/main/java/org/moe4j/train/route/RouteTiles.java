@@ -12,7 +12,7 @@ final class RouteTiles {
 
   static String html(RoutingFindings findings) {
     List<LayerFindings> layers = findings.layers();
-    StringBuilder tiles = new StringBuilder("<dl class=\"tiles\">");
+    StringBuilder tiles = new StringBuilder("<dl class=\"tiles across\">");
     most(layers, l -> l.load().maxOverMean())
         .ifPresent(
             l ->
@@ -45,7 +45,7 @@ final class RouteTiles {
                 tiles.append(
                     tile(
                         "Surest router",
-                        Numbers.of(l.confidence().orElseThrow().topProbability(), 2),
+                        Numbers.brief(l.confidence().orElseThrow().topProbability()),
                         "mean top probability, layer " + l.layer())));
     most(layers, l -> l.repetition().map(r -> r.first() / r.firstChance()).orElse(Double.NaN))
         .ifPresent(

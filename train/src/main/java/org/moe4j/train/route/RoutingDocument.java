@@ -19,7 +19,7 @@ import tools.jackson.databind.json.JsonMapper;
  */
 public final class RoutingDocument {
   /** Triangles of more numbers, over all layers, are left out; their summaries stay. */
-  private static final long MOST_PAIRS = 1 << 20;
+  private static final long MOST_PAIRS = 1 << 19;
 
   private static final int STRONGEST = 16;
   private static final JsonMapper JSON = new JsonMapper();
@@ -71,8 +71,7 @@ public final class RoutingDocument {
     tree.put("load_entropy_bits", number(load.loadEntropy()));
     tree.put("unused", load.unused());
     tree.put("dropped", number(load.dropped()));
-    tree.put(
-        "specialisation", f.specialisation().map(s -> number(s.bits())).orElse(null));
+    tree.put("specialisation", f.specialisation().map(s -> number(s.bits())).orElse(null));
     tree.put(
         "specialisation_chance", f.specialisation().map(s -> number(s.chance())).orElse(null));
     tree.put(
@@ -138,7 +137,8 @@ public final class RoutingDocument {
     Map<String, @Nullable Object> tree = new LinkedHashMap<>();
     tree.put("mean", number(s.mean()));
     if (triangles) {
-      tree.put("cosines", numbers(s.triangle()));
+      double[] rounded = Arrays.stream(s.triangle()).map(RoutingDocument::five).toArray();
+      tree.put("cosines", numbers(rounded));
     }
     return tree;
   }
@@ -179,6 +179,11 @@ public final class RoutingDocument {
       list.add(number(value));
     }
     return list;
+  }
+
+  /** With five decimals: more would be noise, and there are many. */
+  private static double five(double cosine) {
+    return Math.rint(cosine * 1e5) / 1e5;
   }
 
   /** Whole numbers as they are, others with six digits. */

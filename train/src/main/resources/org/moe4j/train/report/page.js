@@ -35,8 +35,8 @@ const page = (() => {
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   const ink = (c) => (luminance(c) > 0.179 ? '#000' : '#fff');
-  /* Layers have an order, so their lines run from one colour to another. */
   const dark = () => !('print' in root.dataset) && matchMedia('(prefers-color-scheme: dark)').matches;
+  /* Layers have an order, so their lines run from one colour to another. */
   const layerColour = (i, n) => css(mix(rgb(colour('first-layer')), rgb(colour('last-layer')), n < 2 ? 0 : i / (n - 1)));
 
   /* ---- line charts ---- */
@@ -69,7 +69,7 @@ const page = (() => {
     const canvas = byId('chart-' + id);
     if (!canvas || !datasets.length) return;
     const axis = (more) => ({
-      grid: { color: colour('grid') }, border: { color: colour('line') },
+      grid: { color: colour('grid'), offset: false }, border: { color: colour('line') },
       ticks: { color: colour('soft'), maxRotation: 0, autoSkipPadding: 16 }, ...more,
     });
     const y = axis({ suggestedMin: options.min, suggestedMax: options.max });
@@ -127,7 +127,9 @@ const page = (() => {
 
   /* ---- nodes ---- */
   /* Spaces begin most words; a visible mark tells them from pieces inside a word. */
-  const visible = (token) => token.replace(/ /g, '␣').replace(/\n/g, '⏎').replace(/\t/g, '⇥').replace(/\r/g, '␍') || '∅';
+  const MARKS = { ' ': '␣', '\n': '⏎', '\t': '⇥', '\r': '␍' };
+  const visible = (token) =>
+    token.replace(/[\p{Z}\p{C}]/gu, (c) => MARKS[c] || `‹${c.codePointAt(0).toString(16)}›`) || '∅';
   const make = (name, text, attributes = {}) => {
     const node = document.createElement(name);
     if (text !== undefined) node.textContent = text;

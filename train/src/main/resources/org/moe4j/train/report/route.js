@@ -219,7 +219,7 @@
       const t = (values[i] ?? 0) / end;
       return mix(even, t < 0 ? less : more, Math.abs(t));
     }));
-    byId(label).textContent = shown ? `cosine ±${end.toPrecision(2)}, mean ${similarity.mean.toPrecision(2)}` : '';
+    byId(label).textContent = shown ? `±${end.toPrecision(2)}, mean ${similarity.mean.toPrecision(2)}` : '';
   };
   const drawPairs = () => {
     const l = layer();
@@ -278,7 +278,7 @@
     const counts = new Map();
     shown.forEach((e) => counts.set(e, (counts.get(e) || 0) + 1));
     box.replaceChildren(...sample.tokens.map((token, i) => {
-      const node = make('span', token, { 'data-expert': shown[i] });
+      const node = make('span', token.replace(/\n/g, '⏎\n'), { 'data-expert': shown[i] });
       if (shown[i] >= 0) node.style.backgroundColor = expertColour(shown[i], l.experts);
       const then = choices.second[i] >= 0 ? `, then expert ${choices.second[i]}` : '';
       node.tip = `${visible(token)}\nexpert ${choices.first[i]}, weight ${choices.weights[i].toFixed(2)}${then}`;
