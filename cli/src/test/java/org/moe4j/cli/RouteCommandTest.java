@@ -38,7 +38,7 @@ class RouteCommandTest {
     TrainCommandTest.Run shown = moe("route", run, "--text", one, "--text", two);
     assertThat(shown.err()).isEmpty();
     assertThat(shown.status()).isZero();
-    assertThat(shown.out()).contains("max/mean", "one 5", "two 4");
+    assertThat(shown.out()).contains("max/mean", "one 4", "two 5");
     assertThat(shown.out().lines().filter(line -> line.matches(" +0 +4 +\\d\\.\\d\\d .*%")))
         .hasSize(1);
     assertThat(shown.out().lines().allMatch(line -> line.length() <= 120)).isTrue();
