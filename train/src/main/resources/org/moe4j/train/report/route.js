@@ -203,7 +203,7 @@
     const every = step(22, cell);
     for (let e = 0; e < n; e += every) {
       g.textAlign = 'right';
-      g.fillText(String(e), EDGE - 5, (e + 0.5) * cell);
+      g.fillText(String(e), EDGE - 5, Math.max(6, (e + 0.5) * cell));
       g.textAlign = 'center';
       g.fillText(String(e), EDGE + (e + 0.5) * cell, n * cell + 10);
     }

@@ -13,10 +13,14 @@ import java.util.OptionalInt;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.moe4j.ExpertForm;
 import org.moe4j.MoeConfig;
 import org.moe4j.MoeOutput;
 import org.moe4j.ParameterStore;
+import org.moe4j.RouterEntry;
+import org.moe4j.RouterRegistry;
 import org.moe4j.TokenContext;
 import org.moe4j.models.AttentionConfig;
 import org.moe4j.models.Decoder;
@@ -40,7 +44,9 @@ class RoutingStudyTest {
   private final BpeTokenizer tokenizer = new BpeTrainer(257).train();
 
   private static MoeConfig moe(String router, int k) {
-    return MoeConfig.builder(16, 8, 4, k).router(router).build();
+    // One router wants its experts in eight groups.
+    int experts = router.equals("deepseek-v2") ? 8 : 4;
+    return MoeConfig.builder(16, 8, experts, k).router(router).build();
   }
 
   private Subject subject(FeedForwardConfig... halves) {
@@ -158,6 +164,31 @@ class RoutingStudyTest {
     assertThat(layer.repetition()).isEmpty();
     assertThat(layer.note()).contains("ExpertChoice");
     assertThat(RoutePage.html(f)).contains("ExpertChoice");
+  }
+
+  static List<String> routers() {
+    return RouterRegistry.entries().stream().map(RouterEntry::name).toList();
+  }
+
+  @ParameterizedTest
+  @MethodSource("routers")
+  void everyRouterOfTheRegistryIsStudied(String router) throws IOException {
+    Path text = file("a.txt", "a text of a few words ".repeat(4));
+    RoutingFindings f = study(routedBy(router), ALL, text);
+    LayerFindings layer = f.layers().getFirst();
+    assertThat(Arrays.stream(layer.load().load()).sum()).isPositive();
+    assertThat(layer.k() > 0 || !layer.note().isEmpty()).isTrue();
+    layer.repetition().ifPresent(r -> assertThat(r.pairs()).isPositive());
+    assertThat(RoutePage.html(f)).contains("Who goes where");
+  }
+
+  /** With two choices, or with one where the router is made for one. */
+  private Subject routedBy(String router) {
+    try {
+      return subject(new FeedForwardConfig.Moe(moe(router, 2)));
+    } catch (MoeException e) {
+      return subject(new FeedForwardConfig.Moe(moe(router, 1)));
+    }
   }
 
   @Test
