@@ -49,6 +49,7 @@ public final class Moe implements Callable<Integer> {
           LogitsCommand.class,
           InspectCommand.class,
           ConvertCommand.class,
+          RouteCommand.class,
           ListCommand.class,
           BenchCommand.class);
 

@@ -181,7 +181,7 @@ public final class HfCheckpoint {
       throw file.failure(
           layers + " " + file.positive(layers) + ", but the weights are " + tensors + " tensors");
     }
-    DecoderConfig config = family.config(file);
+    DecoderConfig config = file.checked(() -> family.config(file));
     long stored = weights.names().stream().mapToLong(n -> weights.describe(n).elements()).sum();
     long wanted;
     try {
