@@ -15,8 +15,7 @@ final class RouteText {
   private RouteText() {}
 
   static void print(PrintWriter out, RoutingFindings findings) {
-    out.printf(
-        Locale.ROOT, "model   %s%ntext    %,d tokens:", findings.model(), findings.tokens());
+    out.printf(Locale.ROOT, "model   %s%ntext    %,d tokens:", findings.model(), findings.tokens());
     List<String> domains = findings.domains();
     for (int d = 0; d < domains.size(); d++) {
       double share = 100.0 * findings.domainTokens()[d] / findings.tokens();

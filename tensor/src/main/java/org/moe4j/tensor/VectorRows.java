@@ -9,9 +9,9 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * Products of few rows with a matrix in F32 or BF16 in vector instructions of the JVM, at nearly the
- * speed of memory; sums are F32. The library's own take about twice as long (BF16, one row: 19 of 50
- * GB/s), since they are made for many rows.
+ * Products of few rows with a matrix in F32 or BF16 in vector instructions of the JVM, at nearly
+ * the speed of memory; sums are F32. The library's own take about twice as long (BF16, one row: 19
+ * of 50 GB/s), since they are made for many rows.
  *
  * <p>Only where the module {@code jdk.incubator.vector} was added to the JVM ({@link Products}
  * asks). A row of the matrix is read in one piece by a loop small enough to stay free of objects.
@@ -25,9 +25,7 @@ final class VectorRows {
 
   private VectorRows() {}
 
-  /**
-   * Up to how many rows this is faster than the library; 0 for types that it does not compute.
-   */
+  /** Up to how many rows this is faster than the library; 0 for types that it does not compute. */
   static int most(DType type) {
     return switch (type) {
       case F32 -> 8;
@@ -95,7 +93,8 @@ final class VectorRows {
     float[][] odd = new float[in.length][n / 2];
     for (int i = 0; i < in.length; i++) {
       for (int j = 0; j < n; j++) {
-        (j % 2 == 0 ? even : odd)[i][j / 2] = SmallFloats.ofBf16(in[i].getAtIndex(ValueLayout.JAVA_SHORT, j));
+        (j % 2 == 0 ? even : odd)[i][j / 2] =
+            SmallFloats.ofBf16(in[i].getAtIndex(ValueLayout.JAVA_SHORT, j));
       }
     }
     for (long row = 0; row < rows; row++) {
@@ -123,7 +122,8 @@ final class VectorRows {
     }
     float sum = a.add(b).add(c.add(d)).reduceLanes(VectorOperators.ADD);
     for (int j = 2 * i; j < n; j++) {
-      float v = SmallFloats.ofBf16(w.get(ValueLayout.JAVA_SHORT_UNALIGNED, at + (long) j * Short.BYTES));
+      float v =
+          SmallFloats.ofBf16(w.get(ValueLayout.JAVA_SHORT_UNALIGNED, at + (long) j * Short.BYTES));
       sum += v * (j % 2 == 0 ? even : odd)[j / 2];
     }
     return sum;

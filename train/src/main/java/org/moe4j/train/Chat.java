@@ -58,8 +58,8 @@ public final class Chat implements AutoCloseable {
   }
 
   /**
-   * The model's answer to {@code question}. A question that fails leaves the conversation as it was;
-   * an answer cut short belongs to it.
+   * The model's answer to {@code question}. A question that fails leaves the conversation as it
+   * was; an answer cut short belongs to it.
    *
    * @param onText told of the answer as it comes, in whole characters
    * @param goesOn asked after every token; false ends the answer there

@@ -25,11 +25,11 @@ public final class ModelLogits {
    * @return logits [positions][V]
    * @throws MoeException if there is no such model, or an id is not in its vocabulary
    */
-  public static float[][] of(
-      Path folder, int[] ids, int[] decoderIds, Device device, DType dtype) {
+  public static float[][] of(Path folder, int[] ids, int[] decoderIds, Device device, DType dtype) {
     if (decoderIds.length > 0) {
       throw new MoeException(
-          folder + ": --decoder-ids is for encoder-decoder models, which this is not; leave it out");
+          folder
+              + ": --decoder-ids is for encoder-decoder models, which this is not; leave it out");
     }
     try (Decoder model =
         HfCheckpoint.load(folder, device.require(), dtype).model().withPrecision(dtype)) {

@@ -155,7 +155,11 @@ public final class ChatTemplate {
           "no default chat template: choose one of " + String.join(", ", templates.keySet()));
     }
     return located(
-        chosen.origin(), () -> chosen.template().render(all, format -> Strftime.text(LocalDateTime.now(clock), format)));
+        chosen.origin(),
+        () ->
+            chosen
+                .template()
+                .render(all, format -> Strftime.text(LocalDateTime.now(clock), format)));
   }
 
   private static Named parsed(String origin, String source) {

@@ -55,8 +55,7 @@ final class Jinja {
             RENDER.steps() + STEPS_PER_CHARACTER * source.length(),
             RENDER.bytes() + BYTES_PER_CHARACTER * source.length());
     return SANDBOX.run(
-        limits,
-        context -> new Jinja(scope, call(context, scope, "parsedTemplate", source)));
+        limits, context -> new Jinja(scope, call(context, scope, "parsedTemplate", source)));
   }
 
   private static ScriptableObject library(Context context) {
@@ -105,8 +104,7 @@ final class Jinja {
           LambdaFunction clock =
               new LambdaFunction(
                   scope, "now", 1, (cx, in, self, given) -> now.apply(Context.toString(given[0])));
-          Object made =
-              call(context, scope, "rendered", parsed, list(context, pairs), clock);
+          Object made = call(context, scope, "rendered", parsed, list(context, pairs), clock);
           return Context.toString(made);
         });
   }

@@ -3,10 +3,10 @@ package org.moe4j.models.chat;
 import com.sun.management.ThreadMXBean;
 import java.io.Serial;
 import java.lang.management.ManagementFactory;
+import org.moe4j.tensor.MoeException;
 import org.mozilla.javascript.Context;
 import org.mozilla.javascript.ContextFactory;
 import org.mozilla.javascript.RhinoException;
-import org.moe4j.tensor.MoeException;
 
 /**
  * Where scripts run that work on strangers' templates: they see no Java class, and a run ends when
@@ -115,6 +115,7 @@ final class Sandbox extends ContextFactory {
     if (text.contains("stack depth")) {
       return "nested too deeply";
     }
-    return text.replaceFirst("^(Syntax|Type|Range)?Error: ", "").replaceFirst("^Parser Error: ", "");
+    return text.replaceFirst("^(Syntax|Type|Range)?Error: ", "")
+        .replaceFirst("^Parser Error: ", "");
   }
 }

@@ -56,8 +56,8 @@ public final class Conversion {
    * Converts the checkpoint in the folder {@code from} into the folder {@code to}, which appears
    * only when it is complete. Small files beside the weights, as the tokenizer's, are copied.
    *
-   * @throws MoeException if the checkpoint is damaged, its family has no such layout, {@code to} has
-   *     something in it or cannot be written; nothing of it is left then
+   * @throws MoeException if the checkpoint is damaged, its family has no such layout, {@code to}
+   *     has something in it or cannot be written; nothing of it is left then
    */
   public static Result run(Path from, Path to, Options options, LoadProgress progress) {
     AtomicFolder.requireAbsent(to);

@@ -75,10 +75,7 @@ public record EncoderDecoderInspection(
   }
 
   private static long experts(List<FeedForwardConfig> stack) {
-    return stack.stream()
-        .flatMap(f -> f.sparse().stream())
-        .mapToLong(MoeConfig::experts)
-        .sum();
+    return stack.stream().flatMap(f -> f.sparse().stream()).mapToLong(MoeConfig::experts).sum();
   }
 
   private static int sparse(List<FeedForwardConfig> stack) {

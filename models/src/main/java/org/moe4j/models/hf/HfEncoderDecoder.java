@@ -157,13 +157,16 @@ public final class HfEncoderDecoder {
     try {
       Description d = describe(file, weights);
       if (options.strict() && !d.contradictions().isEmpty()) {
-        throw file.failure(
-            "contradicts the tensors: " + String.join("; ", d.contradictions()));
+        throw file.failure("contradicts the tensors: " + String.join("; ", d.contradictions()));
       }
       for (String alias : SwitchTensors.ALIASES) {
         if (weights.names().contains(alias) && !equal(weights, alias, SwitchTensors.SHARED)) {
           throw new MoeException(
-              weights.path() + ": " + alias + " is not " + SwitchTensors.SHARED
+              weights.path()
+                  + ": "
+                  + alias
+                  + " is not "
+                  + SwitchTensors.SHARED
                   + "; encoders and decoders with embeddings of their own are not supported");
         }
       }
@@ -188,8 +191,7 @@ public final class HfEncoderDecoder {
           d,
           weights,
           names ->
-              EncoderDecoderInspection.of(
-                  folder, d.config(), weights, names, d.contradictions()));
+              EncoderDecoderInspection.of(folder, d.config(), weights, names, d.contradictions()));
     }
   }
 
@@ -233,8 +235,7 @@ public final class HfEncoderDecoder {
    */
   private static <T> T checked(
       Description d, StoredTensors weights, Function<WeightMap, T> result) {
-    try (EncoderDecoder shapes =
-        new EncoderDecoder(d.config(), ParameterStore.shapes(DType.F32))) {
+    try (EncoderDecoder shapes = new EncoderDecoder(d.config(), ParameterStore.shapes(DType.F32))) {
       WeightMap names = SwitchNames.of(shapes, d.head());
       names.requireCovers(shapes.parameters().all());
       Map<DiskTensor, WeightSource> _ =

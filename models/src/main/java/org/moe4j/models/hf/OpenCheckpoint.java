@@ -73,8 +73,7 @@ final class OpenCheckpoint implements AutoCloseable {
   Map<DiskTensor, WeightSource> sources(Decoder model, ExpertLayout layout) {
     WeightMap names = family.names(model, layout);
     names.requireCovers(model.parameters().all());
-    return WeightLoader.sources(
-        weights, names, name -> family.ignores(name, config), quantisation);
+    return WeightLoader.sources(weights, names, name -> family.ignores(name, config), quantisation);
   }
 
   @Override

@@ -112,8 +112,7 @@ final class SwitchNames {
         StoredExperts.Names names = expert(side, block, e, experts.form());
         for (int i = 0; i < names.in().size(); i++) {
           long from = i * h;
-          map.part(
-              names.in().get(i), experts.in(), w -> w.select(0, expert).narrow(0, from, h));
+          map.part(names.in().get(i), experts.in(), w -> w.select(0, expert).narrow(0, from, h));
         }
         map.part(names.out(), experts.out(), w -> w.select(0, expert));
       }

@@ -106,8 +106,7 @@ class SwitchHostileTest {
         "\"tie_word_embeddings\": true|\"tie_word_embeddings\": false|tie_word_embeddings is false, by the tensors it is true",
         "\"router_bias\": false|\"router_bias\": true|router_bias is true, by the tensors false",
       })
-  void contradictionsAreToldOrRefused(String old, String changed, String words)
-      throws IOException {
+  void contradictionsAreToldOrRefused(String old, String changed, String words) throws IOException {
     copy("base");
     edit(old, changed);
     try (Loaded loaded = HfEncoderDecoder.load(dir)) {

@@ -23,8 +23,8 @@ public final class Page {
    * @param title plain text
    * @param body HTML
    * @param data JSON for the script
-   * @param own the name of the page's own script among this package's resources, which runs
-   *     behind what all pages share
+   * @param own the name of the page's own script among this package's resources, which runs behind
+   *     what all pages share
    */
   public static String html(String title, String body, String data, String own) {
     String code =

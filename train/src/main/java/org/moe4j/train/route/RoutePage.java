@@ -44,8 +44,7 @@ public final class RoutePage {
         + confidence()
         + pairs()
         + "</div>\n"
-        + Html.section(
-            "numbers", "All layers in numbers", "", RouteNumbers.html(findings.layers()))
+        + Html.section("numbers", "All layers in numbers", "", RouteNumbers.html(findings.layers()))
         + "</main>";
   }
 

@@ -75,7 +75,12 @@ final class RouteTiles {
   }
 
   private static String tile(String name, String value, String detail) {
-    return "<div><dt>" + name + "</dt><dd><b>" + value + "</b><span>" + detail
+    return "<div><dt>"
+        + name
+        + "</dt><dd><b>"
+        + value
+        + "</b><span>"
+        + detail
         + "</span></dd></div>";
   }
 }

@@ -7,7 +7,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
-import org.moe4j.train.report.Information;
 import org.moe4j.train.report.LayerRouting;
 import org.moe4j.train.report.Numbers;
 import org.moe4j.train.report.Seriation;
@@ -72,8 +71,7 @@ public final class RoutingDocument {
     tree.put("unused", load.unused());
     tree.put("dropped", number(load.dropped()));
     tree.put("specialisation", f.specialisation().map(s -> number(s.bits())).orElse(null));
-    tree.put(
-        "specialisation_chance", f.specialisation().map(s -> number(s.chance())).orElse(null));
+    tree.put("specialisation_chance", f.specialisation().map(s -> number(s.chance())).orElse(null));
     tree.put(
         "specialisation_chance_most",
         f.specialisation().map(s -> number(s.chanceMost())).orElse(null));

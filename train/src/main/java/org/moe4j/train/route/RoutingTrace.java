@@ -111,8 +111,7 @@ public sealed interface RoutingTrace {
    * @param shares 1 for a choice; the expert's share in the token's mixture for a blend [n]
    * @param reason why choices of tokens are not looked at, in a few words
    */
-  record Spread(
-      int layer, int experts, int[] tokens, int[] chosen, double[] shares, String reason)
+  record Spread(int layer, int experts, int[] tokens, int[] chosen, double[] shares, String reason)
       implements RoutingTrace {
     @Override
     public void read(ChoiceReader reader) {

@@ -75,8 +75,7 @@ final class TextSamples {
     byDomain.forEach(
         (domain, kept) -> {
           if (!kept.layers.isEmpty()) {
-            samples.add(
-                new TextSample(domains.get(domain), subject.pieces(kept.ids), kept.layers));
+            samples.add(new TextSample(domains.get(domain), subject.pieces(kept.ids), kept.layers));
           }
         });
     return samples;

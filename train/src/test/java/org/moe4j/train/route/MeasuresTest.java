@@ -197,8 +197,7 @@ class MeasuresTest {
       double sum = 0;
       for (int i = 0; i < 4; i++) {
         for (int j = 0; j < i; j++) {
-          double expected =
-              dot(a, b, i, j) / Math.sqrt(dot(a, b, i, i) * dot(a, b, j, j));
+          double expected = dot(a, b, i, j) / Math.sqrt(dot(a, b, i, i) * dot(a, b, j, j));
           assertThat(s.triangle()[PairCounts.at(i, j)]).isEqualTo(expected, within(1e-6));
           sum += expected;
         }

@@ -143,8 +143,7 @@ class RoutingStudyTest {
   @Test
   void aTextOfOneTokenHasNoRepetition() throws IOException {
     RoutingFindings f =
-        study(
-            subject(new FeedForwardConfig.Moe(moe("softmax-top-k", 2))), ALL, file("a.txt", "x"));
+        study(subject(new FeedForwardConfig.Moe(moe("softmax-top-k", 2))), ALL, file("a.txt", "x"));
     LayerFindings layer = f.layers().getFirst();
     assertThat(layer.repetition().orElseThrow().pairs()).isZero();
     assertThat(layer.specialisation()).isEmpty();
@@ -232,8 +231,7 @@ class RoutingStudyTest {
             ALL,
             file("a.txt", "aaa bbb ".repeat(20)),
             file("b.txt", "111 222 ".repeat(20)));
-    JsonNode layer =
-        new JsonMapper().readTree(RoutingDocument.json(f)).required("layers").get(0);
+    JsonNode layer = new JsonMapper().readTree(RoutingDocument.json(f)).required("layers").get(0);
     assertThat(layer.required("counts").size()).isEqualTo(2);
     assertThat(layer.required("counts").get(0).size()).isEqualTo(4);
     double sum = layer.required("load").valueStream().mapToDouble(JsonNode::doubleValue).sum();

@@ -56,8 +56,7 @@ class TextInputTest {
     String endless = "€".repeat(300_000);
     for (String each : List.of(text.toString(), endless)) {
       List<String> pieces = new ArrayList<>();
-      TextInput.of(List.of(file("long.txt", each)))
-          .read(0, (domain, piece) -> pieces.add(piece));
+      TextInput.of(List.of(file("long.txt", each))).read(0, (domain, piece) -> pieces.add(piece));
       assertThat(pieces).hasSizeGreaterThan(2);
       assertThat(String.join("", pieces)).isEqualTo(each);
     }
