@@ -4,10 +4,9 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.moe4j.models.Decoder;
+import org.moe4j.models.Tokenizer;
 import org.moe4j.tensor.Device;
 import org.moe4j.train.LanguageModel;
-import org.moe4j.train.data.BpeTokenizer;
-import org.moe4j.train.data.StreamingDecoder;
 
 /** The model that is looked at: all that is asked of it and of its tokenizer. */
 final class Subject implements AutoCloseable {
@@ -31,28 +30,33 @@ final class Subject implements AutoCloseable {
     return language.model().config().vocab();
   }
 
-  /** The token that the model expects before a text. */
+  /**
+   * The token that the model expects before a text; where its tokenizer puts none there, one that
+   * ends a text, as between the texts of training.
+   */
   int start() {
-    return language.tokenizer().endOfText();
+    int[] before = language.tokenizer().encodePrompt("");
+    return before.length > 0
+        ? before[0]
+        : language.stopIds().stream().mapToInt(Integer::intValue).min().orElse(0);
   }
 
-  /** The tokens of {@code text}, in which no spelling is a special token. */
+  /** The tokens of {@code text}, without any around it. */
   int[] encode(String text) {
-    return language.tokenizer().encodeOrdinary(text);
+    return language.tokenizer().encode(text);
   }
 
   /** The text of one token; U+FFFD for bytes that are no character by themselves. */
   String spell(int id) {
-    BpeTokenizer tokenizer = language.tokenizer();
-    return tokenizer.isSpecial(id) ? BpeTokenizer.END_OF_TEXT : tokenizer.decode(id);
+    return language.tokenizer().spell(id);
   }
 
   /** What each of {@code ids} adds to their text: empty where it only begins a character. */
   List<String> pieces(int[] ids) {
-    StreamingDecoder decoder = new StreamingDecoder(language.tokenizer());
+    Tokenizer.Stream stream = language.tokenizer().stream();
     List<String> pieces = new ArrayList<>();
     for (int id : ids) {
-      pieces.add(decoder.push(id));
+      pieces.add(stream.push(id));
     }
     return pieces;
   }

@@ -50,10 +50,11 @@ class RoutingStudyTest {
   }
 
   private Subject subject(FeedForwardConfig... halves) {
-    AttentionConfig attention = new AttentionConfig(2, 2, 8, 1e4, AttentionConfig.QkNorm.NONE);
+    AttentionConfig attention = AttentionConfig.of(16, 2);
     DecoderConfig config =
-        DecoderConfig.of(tokenizer.vocabSize(), 16, attention, List.of(halves))
-            .withMaxPositions(16);
+        DecoderConfig.builder(tokenizer.vocabSize(), 16, attention, List.of(halves))
+            .maxPositions(16)
+            .build();
     Decoder model = new Decoder(config, new ParameterStore(3));
     return new Subject(new LanguageModel(model, tokenizer, Set.of()));
   }
