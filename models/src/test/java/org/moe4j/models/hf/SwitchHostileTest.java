@@ -165,7 +165,7 @@ class SwitchHostileTest {
     rewrite(items -> items.add(Item.of("encoder.block.9999.other", Tensor.zeros(2))));
     refused("3 encoder blocks, numbered up to 9999");
     rewrite(items -> replace(items, EXPERT, Tensor.zeros(16, 20)));
-    refused(EXPERT + " is [16, 20]", "[20, 16]");
+    refused(EXPERT + " is F32[16, 20]", "[20, 16]");
     rewrite(items -> replace(items, EXPERT, Tensor.zeros(20, 16).to(DType.I32)));
     refused(EXPERT, "I32", "floating-point");
     rewrite(items -> replace(items, "shared.weight", Tensor.zeros(64)));
