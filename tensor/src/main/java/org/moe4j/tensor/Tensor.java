@@ -238,7 +238,9 @@ public final class Tensor implements AutoCloseable {
 
   @Override
   public String toString() {
-    return dtype() + Arrays.toString(shape()) + (device() == Device.CPU ? "" : " on " + device().name().toLowerCase(Locale.ROOT));
+    return dtype()
+        + Arrays.toString(shape())
+        + (device() == Device.CPU ? "" : " on " + device().name().toLowerCase(Locale.ROOT));
   }
 
   // ---- life ----
