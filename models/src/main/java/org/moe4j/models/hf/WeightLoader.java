@@ -68,7 +68,7 @@ final class WeightLoader {
 
   private Map<DiskTensor, WeightSource> open(Predicate<String> ignored, Quantisation quantisation) {
     Set<String> wanted = map.tensors().keySet();
-    refuse("missing", wanted.stream().filter(n -> !WeightSource.has(from, n)).toList());
+    refuse(from, "missing", wanted.stream().filter(n -> !WeightSource.has(from, n)).toList());
     Set<String> used = new HashSet<>();
     Map<String, Integer> places = new HashMap<>();
     from.names().forEach(n -> places.put(n, places.size()));
@@ -79,6 +79,7 @@ final class WeightLoader {
       opened.put(tensor, source);
     }
     refuse(
+        from,
         "unexpected",
         from.names().stream().filter(n -> !used.contains(n) && !ignored.test(n)).toList());
     opened.forEach(this::check);
@@ -211,7 +212,8 @@ final class WeightLoader {
     }
   }
 
-  private void refuse(String what, Collection<String> names) {
+  /** Throws, naming the first of {@code names}, if there are any. */
+  static void refuse(StoredTensors from, String what, Collection<String> names) {
     if (names.isEmpty()) {
       return;
     }
