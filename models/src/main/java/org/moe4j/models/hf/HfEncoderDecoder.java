@@ -156,16 +156,13 @@ public final class HfEncoderDecoder {
     try {
       Description d = describe(file, weights);
       if (options.strict() && !d.contradictions().isEmpty()) {
-        throw file.failure("contradicts the tensors: " + String.join("; ", d.contradictions()));
+        throw file.failure(
+            "contradicts the tensors: " + String.join("; ", d.contradictions()));
       }
       for (String alias : SwitchTensors.ALIASES) {
         if (weights.names().contains(alias) && !equal(weights, alias, SwitchTensors.SHARED)) {
           throw new MoeException(
-              weights.path()
-                  + ": "
-                  + alias
-                  + " is not "
-                  + SwitchTensors.SHARED
+              weights.path() + ": " + alias + " is not " + SwitchTensors.SHARED
                   + "; encoders and decoders with embeddings of their own are not supported");
         }
       }
@@ -186,20 +183,12 @@ public final class HfEncoderDecoder {
     ConfigFile file = config(folder);
     try (StoredTensors weights = HfCheckpoint.weights(folder)) {
       Description d = describe(file, weights);
-<<<<<<< HEAD
-      return checked(
-          d,
-          weights,
-          names ->
-              EncoderDecoderInspection.of(folder, d.config(), weights, names, d.contradictions()));
-=======
       Set<String> experts = check(d, weights).keySet();
       try (EncoderDecoder shapes = shapes(d.config(), weights)) {
         return EncoderDecoderInspection.of(
             folder, d.config(), weights, SwitchNames.of(shapes, d.head()), experts,
             d.contradictions());
       }
->>>>>>> switch
     }
   }
 
@@ -247,16 +236,6 @@ public final class HfEncoderDecoder {
    * @return the tensors of the experts by their names
    * @throws MoeException naming tensors that are missing, unexpected or of another shape
    */
-<<<<<<< HEAD
-  private static <T> T checked(
-      Description d, StoredTensors weights, Function<WeightMap, T> result) {
-    try (EncoderDecoder shapes = new EncoderDecoder(d.config(), ParameterStore.shapes(DType.F32))) {
-      WeightMap names = SwitchNames.of(shapes, d.head());
-      names.requireCovers(shapes.parameters().all());
-      Map<DiskTensor, WeightSource> _ =
-          WeightLoader.sources(weights, names, d.ignored(), Quantisation.DEFAULT);
-      return result.apply(names);
-=======
   private static Map<String, List<Long>> check(Description d, StoredTensors weights) {
     Map<String, List<Long>> experts = SwitchNames.experts(d.config());
     WeightLoader.refuse(
@@ -267,10 +246,9 @@ public final class HfEncoderDecoder {
     try (EncoderDecoder shapes = shapes(d.config(), weights)) {
       WeightMap names = SwitchNames.of(shapes, d.head());
       names.requireCovers(shapes.parameters().all());
-      Map<String, WeightSource> _ =
+      Map<DiskTensor, WeightSource> _ =
           WeightLoader.sources(
               weights, names, d.ignoring(experts.keySet()), Quantisation.DEFAULT);
->>>>>>> switch
     }
     return experts;
   }
