@@ -48,7 +48,8 @@ final class Jinja {
    * @throws MoeException if it is not valid
    */
   static Jinja parse(String source) {
-    ScriptableObject scope = SANDBOX.run(RENDER, Jinja::library);
+    List<Script> compiled = Compiled.SCRIPTS;
+    ScriptableObject scope = SANDBOX.run(RENDER, context -> library(context, compiled));
     // The library reads a template in time proportional to its length.
     Sandbox.Limits limits =
         new Sandbox.Limits(
@@ -58,13 +59,21 @@ final class Jinja {
         limits, context -> new Jinja(scope, call(context, scope, "parsedTemplate", source)));
   }
 
-  private static ScriptableObject library(Context context) {
+  /** Read once, when the first template is. */
+  private static final class Compiled {
+    private static final List<Script> SCRIPTS =
+        SANDBOX.run(
+            RENDER,
+            context ->
+                Jinja.SCRIPTS.stream()
+                    .map(name -> context.compileString(read(name), name, 1, null))
+                    .toList());
+  }
+
+  private static ScriptableObject library(Context context, List<Script> compiled) {
     ScriptableObject scope = context.initSafeStandardObjects();
     context.evaluateString(scope, "var module = {exports: {}};", "module", 1, null);
-    for (String name : SCRIPTS) {
-      Script script = context.compileString(read(name), name, 1, null);
-      script.exec(context, scope, scope);
-    }
+    compiled.forEach(script -> script.exec(context, scope, scope));
     return scope;
   }
 
