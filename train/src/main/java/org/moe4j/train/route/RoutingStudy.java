@@ -22,7 +22,7 @@ import org.moe4j.tensor.Tensor;
 /**
  * Runs a model over a text and analyses where its routers send the tokens. The text is read twice,
  * first to know its tokens and domains; what is kept of it has a size that does not depend on its
- * length. The mark that begins each sequence is read by the model, but counts nowhere.
+ * length. The marks that begin each sequence are read by the model, but count nowhere.
  */
 public final class RoutingStudy {
   /** A layer with more experts is left out: figures of that many help nobody. */
@@ -39,6 +39,7 @@ public final class RoutingStudy {
 
   private final Subject subject;
   private final Sequences sequences;
+  private final int[] start;
   private final int context;
   private final Progress progress;
   private final TextSamples samples = new TextSamples();
@@ -79,18 +80,29 @@ public final class RoutingStudy {
     if (context > most) {
       throw new MoeException("context " + context + ": the model reads " + most + " positions");
     }
-    this.sequences = new Sequences(text, subject, context - 1, options.maxTokens());
+    this.start = subject.start();
+    if (context <= start.length) {
+      throw new MoeException(
+          "context " + context + ": no room for text behind " + start.length + " marks");
+    }
+    this.sequences = new Sequences(text, subject, context - start.length, options.maxTokens());
   }
 
   /**
    * Looks at the model that {@code path} stands for.
    *
+   * @param dtype of the parameters and of the activations
    * @throws MoeException in one line, when model or text are missing, damaged or empty, or the
    *     model has no sparse layer
    */
   public static RoutingFindings run(
-      Path path, Device device, TextInput text, Options options, Progress progress) {
-    try (Subject subject = Subject.open(path, device)) {
+      Path path,
+      Device device,
+      DType dtype,
+      TextInput text,
+      Options options,
+      Progress progress) {
+    try (Subject subject = Subject.open(path, device, dtype)) {
       return run(path, subject, text, options, progress);
     }
   }
@@ -126,7 +138,7 @@ public final class RoutingStudy {
     long[] done = {0};
     Batcher batcher =
         new Batcher(
-            subject.start(),
+            start,
             batchTokens(),
             batch -> {
               samples.choose(batch);
@@ -163,7 +175,7 @@ public final class RoutingStudy {
       byte[] real = new byte[batch.tokens()];
       boolean padded = false;
       for (int t = 0; t < real.length; t++) {
-        real[t] = (byte) (batch.counted()[t] || t % s == 0 ? 1 : 0);
+        real[t] = (byte) (batch.counted()[t] || t % s < start.length ? 1 : 0);
         padded |= real[t] == 0;
       }
       if (padded) {

@@ -4,10 +4,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.moe4j.models.Decoder;
+import org.moe4j.models.Tokenizer;
+import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.train.LanguageModel;
-import org.moe4j.train.data.BpeTokenizer;
-import org.moe4j.train.data.StreamingDecoder;
 
 /** The model that is looked at: all that is asked of it and of its tokenizer. */
 final class Subject implements AutoCloseable {
@@ -18,8 +18,8 @@ final class Subject implements AutoCloseable {
   }
 
   /** Reads the model that {@code path} stands for, see {@link LanguageModel#open}. */
-  static Subject open(Path path, Device device) {
-    return new Subject(LanguageModel.open(path, device));
+  static Subject open(Path path, Device device, DType dtype) {
+    return new Subject(LanguageModel.open(path, device, dtype));
   }
 
   Decoder model() {
@@ -31,28 +31,35 @@ final class Subject implements AutoCloseable {
     return language.model().config().vocab();
   }
 
-  /** The token that the model expects before a text. */
-  int start() {
-    return language.tokenizer().endOfText();
+  /** The tokens that the model expects before a text, possibly none. */
+  int[] start() {
+    return language.tokenizer().encodePrompt("");
   }
 
-  /** The tokens of {@code text}, in which no spelling is a special token. */
+  /** The tokens of {@code text}, without those that begin a text. */
   int[] encode(String text) {
-    return language.tokenizer().encodeOrdinary(text);
+    return language.tokenizer().encode(text);
   }
 
-  /** The text of one token; U+FFFD for bytes that are no character by themselves. */
+  /**
+   * What one token looks like within a text, since some lose their space at its beginning; U+FFFD
+   * for bytes that are no character by themselves.
+   */
   String spell(int id) {
-    BpeTokenizer tokenizer = language.tokenizer();
-    return tokenizer.isSpecial(id) ? BpeTokenizer.END_OF_TEXT : tokenizer.decode(id);
+    Tokenizer.Stream text = language.tokenizer().stream();
+    for (int before : language.tokenizer().encode("a")) {
+      text.push(before);
+    }
+    String piece = text.push(id) + text.finish();
+    return piece.isEmpty() ? language.tokenizer().spell(id) : piece;
   }
 
   /** What each of {@code ids} adds to their text: empty where it only begins a character. */
   List<String> pieces(int[] ids) {
-    StreamingDecoder decoder = new StreamingDecoder(language.tokenizer());
+    Tokenizer.Stream text = language.tokenizer().stream();
     List<String> pieces = new ArrayList<>();
     for (int id : ids) {
-      pieces.add(decoder.push(id));
+      pieces.add(text.push(id));
     }
     return pieces;
   }

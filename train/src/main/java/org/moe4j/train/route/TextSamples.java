@@ -25,10 +25,10 @@ final class TextSamples {
     for (int b = 0; b < tokens.sequences(); b++) {
       int domain = tokens.domains()[b];
       if (byDomain.size() < MOST_SAMPLES && !byDomain.containsKey(domain)) {
-        int from = b * tokens.length();
+        int from = tokens.begin(b);
         int[] ids = new int[Math.min(MOST_TOKENS, counted(tokens, b))];
         for (int s = 0; s < ids.length; s++) {
-          ids[s] = (int) tokens.ids()[from + 1 + s];
+          ids[s] = (int) tokens.ids()[from + s];
         }
         Kept kept = new Kept(ids, new LinkedHashMap<>());
         byDomain.put(domain, kept);
@@ -57,7 +57,7 @@ final class TextSamples {
         Arrays.fill(second, -1);
         for (int s = 0; s < n; s++) {
           // Of a token in parts, the first one.
-          int row = (b * tokens.length() + 1 + s) * trace.parts();
+          int row = (tokens.begin(b) + s) * trace.parts();
           first[s] = trace.choice(row, 0);
           weights[s] = trace.weights()[row * trace.k()];
           if (trace.k() > 1) {

@@ -11,7 +11,7 @@ import org.moe4j.tensor.MoeException;
  * @param ids token ids [T]
  * @param domains the domain of each sequence [B]
  * @param numbers a number for each sequence by which it can be told from all others [B]
- * @param counted whether a token is counted: false for padding and for the mark that begins a
+ * @param counted whether a token is counted: false for padding and for the marks that begin a
  *     sequence [T]
  */
 public record TokenBatch(
@@ -36,6 +36,15 @@ public record TokenBatch(
   /** The domain of token {@code t}. */
   public int domain(int t) {
     return domains[t / length];
+  }
+
+  /** Where the counted tokens of sequence {@code b} begin; behind its end if it has none. */
+  public int begin(int b) {
+    int t = b * length;
+    while (t < (b + 1) * length && !counted[t]) {
+      t++;
+    }
+    return t;
   }
 
   /** Whether token {@code t} and the one before it are neighbours of one sequence, both counted. */

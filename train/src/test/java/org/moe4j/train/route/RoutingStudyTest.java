@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.OptionalInt;
@@ -50,10 +51,11 @@ class RoutingStudyTest {
   }
 
   private Subject subject(FeedForwardConfig... halves) {
-    AttentionConfig attention = new AttentionConfig(2, 2, 8, 1e4, AttentionConfig.QkNorm.NONE);
+    AttentionConfig attention = AttentionConfig.of(16, 2);
     DecoderConfig config =
-        DecoderConfig.of(tokenizer.vocabSize(), 16, attention, List.of(halves))
-            .withMaxPositions(16);
+        DecoderConfig.builder(tokenizer.vocabSize(), 16, attention, List.of(halves))
+            .maxPositions(16)
+            .build();
     Decoder model = new Decoder(config, new ParameterStore(3));
     return new Subject(new LanguageModel(model, tokenizer, Set.of()));
   }
@@ -124,6 +126,27 @@ class RoutingStudyTest {
       TokenContext context = TokenContext.eval(1, batch.length());
       MoeOutput out = subject.model().forward(ids, context).layers().getFirst();
       load.add(batch, RoutingTrace.of(0, out.routing(), batch.tokens()));
+    }
+  }
+
+  @Test
+  void aTextMayBeginWithSeveralMarksOrNone() {
+    Sequences.Sequence text = new Sequences.Sequence(0, 0, new int[] {5, 6});
+    Sequences.Sequence more = new Sequences.Sequence(0, 1, new int[] {7, 8, 9});
+    for (int[] start : new int[][] {{}, {3}, {3, 4}}) {
+      List<TokenBatch> made = new ArrayList<>();
+      Batcher batcher = new Batcher(start, 100, made::add);
+      batcher.add(text);
+      batcher.add(more);
+      batcher.finish();
+      TokenBatch batch = made.getFirst();
+      assertThat(batch.length()).isEqualTo(start.length + 3);
+      assertThat(batch.ids()[batch.begin(0)]).isEqualTo(7);
+      assertThat(batch.begin(1)).isEqualTo(batch.length() + start.length);
+      assertThat(batch.ids()[batch.begin(1)]).isEqualTo(5);
+      assertThat(batch.follows(batch.begin(1))).isFalse();
+      assertThat(batch.follows(batch.begin(1) + 1)).isTrue();
+      assertThat(batch.follows(batch.begin(1) + 2)).isFalse();
     }
   }
 
