@@ -31,9 +31,15 @@ final class Subject implements AutoCloseable {
     return language.model().config().vocab();
   }
 
-  /** The tokens that the model expects before a text, possibly none. */
+  /**
+   * The tokens that the model expects before a text; where its tokenizer puts none there, one that
+   * ends a text, as between the texts of training, if there is one.
+   */
   int[] start() {
-    return language.tokenizer().encodePrompt("");
+    int[] before = language.tokenizer().encodePrompt("");
+    return before.length > 0
+        ? before
+        : language.stopIds().stream().mapToInt(i -> i).sorted().limit(1).toArray();
   }
 
   /** The tokens of {@code text}, without those that begin a text. */
