@@ -3,7 +3,8 @@
     python sparsemixer_fixture.py src/test/resources/grin/sparsemixer.safetensors
 
 Logits with their choices and weights by transformers' routing function in evaluation, for several
-jitters: random rows of several spreads, all negative, tied, all equal, zero.
+jitters: random rows of several spreads, all negative, tied, all equal, zero. First in F32, then in
+BF16 (`bf16.logits`, and `weights` and `experts` that count on).
 """
 import sys
 
@@ -21,8 +22,10 @@ tied = torch.randint(-2, 3, (20, 6), generator=generator).float()
 special = torch.tensor([[0.0] * 6, [2.0] * 6, [-3.0] * 6, [0, 0, -1, -1, 0, -1], [5, 5, 4.95, 4.9, 1, 0]])
 z = torch.cat(rows + [tied, special])
 tensors = {"logits": z}
-for i, jitter in enumerate(JITTERS):
-    weights, experts = sparsemixer(z, jitter, training=False)
+tensors["bf16.logits"] = z.bfloat16()
+for i, jitter in enumerate(JITTERS + JITTERS):
+    logits = tensors["logits" if i < len(JITTERS) else "bf16.logits"]
+    weights, experts = sparsemixer(logits, jitter, training=False)
     tensors[f"weights.{i}"] = weights.contiguous()
     tensors[f"experts.{i}"] = experts.contiguous()
 save_file(tensors, sys.argv[1])

@@ -12,7 +12,11 @@ public enum Activation {
   /** The tanh approximation of {@link #GELU}, used by T5 and MegaBlocks. */
   GELU_TANH,
   /** x sigmoid(x). */
-  SILU;
+  SILU,
+  /** x sigmoid(1.702 x), a cheap stand-in for {@link #GELU}; of gpt-oss. */
+  QUICK_GELU;
+
+  private static final double QUICK = 1.702;
 
   /** Elementwise. */
   public Tensor of(Tensor x) {
@@ -24,6 +28,7 @@ public enum Activation {
         yield x.mul(0.5).mul(inner.tanh().add(1));
       }
       case SILU -> Ops.silu(x);
+      case QUICK_GELU -> x.mul(x.mul(QUICK).sigmoid());
     };
   }
 
@@ -43,6 +48,11 @@ public enum Activation {
         yield dy.mul(tanh.add(1).add(slope)).mul(0.5);
       }
       case SILU -> Ops.siluBackward(dy, x);
+      case QUICK_GELU -> {
+        // With s = sigmoid(a x): d/dx of x s = s + a x s (1 - s).
+        Tensor s = x.mul(QUICK).sigmoid();
+        yield dy.mul(s.add(x.mul(s).mul(s.neg().add(1)).mul(QUICK)));
+      }
     };
   }
 }

@@ -51,6 +51,7 @@ final class DroplessKernel {
     return weightOnOutput
         && x.device() == Device.CPU
         && !experts.form().biases()
+        && experts.form().clamp().equals(ExpertForm.Clamp.NONE)
         && !(context.training() && experts.dropout() > 0);
   }
 

@@ -14,10 +14,11 @@ import org.moe4j.tensor.Tensor;
  * @param selectionBias a number per expert is added to the scores for the selection alone; it is
  *     state, not trained by gradient
  * @param groups limit of the selection to groups of experts
- * @param renormalise division of a token's weights by their sum
+ * @param renormalise division of a token's weights by their sum or another norm
  * @param scale factor of the final weights
  * @param weightOn whether the weight multiplies the expert's output or its input
  * @param dtype the type of the router's product and scores; F64 stays F64
+ * @param rounding what is rounded to the type of x before it goes on in {@code dtype}
  */
 public record Gating(
     Score score,
@@ -28,7 +29,8 @@ public record Gating(
     Renormalise renormalise,
     double scale,
     WeightOn weightOn,
-    DType dtype) {
+    DType dtype,
+    Rounding rounding) {
 
   /** From logits to scores. */
   public enum Score {
@@ -67,6 +69,30 @@ public record Gating(
     INPUT
   }
 
+  /**
+   * What is rounded to the type of x, below F32. It can decide which expert wins, so a checkpoint
+   * gives its own choices only with the rounding of its own code. (Whether the final weights are
+   * rounded too is left out: that is no more than the rounding of the output.)
+   */
+  public enum Rounding {
+    /** Nothing: DeepSeek, GLM and ERNIE multiply by the gate in F32. */
+    NONE,
+    /** The logits, a product in the type of x: Mixtral, Qwen, OLMoE, Granite, gpt-oss. */
+    LOGITS,
+    /** The scores: Switch in transformers. */
+    SCORES,
+    /** Logits and scores: DBRX. */
+    BOTH;
+
+    boolean ofLogits() {
+      return this == LOGITS || this == BOTH;
+    }
+
+    boolean ofScores() {
+      return this == SCORES || this == BOTH;
+    }
+  }
+
   /** Softmax over all, the k best divided by their sum: Mixtral, Qwen3 (R1). */
   public static final Gating MIXTRAL =
       new Gating(
@@ -78,7 +104,8 @@ public record Gating(
           Renormalise.beforeDrop(0),
           1,
           WeightOn.OUTPUT,
-          DType.F32);
+          DType.F32,
+          Rounding.NONE);
 
   /** Softmax over all, the k best as they are: Qwen2-MoE, OLMoE, DeepSeekMoE (R2). */
   public static final Gating SOFTMAX_TOP_K = MIXTRAL.with(Renormalise.NO);
@@ -124,59 +151,166 @@ public record Gating(
   /** With another score. */
   public Gating with(Score score) {
     return new Gating(
-        score, logitScale, order, selectionBias, groups, renormalise, scale, weightOn, dtype);
+        score,
+        logitScale,
+        order,
+        selectionBias,
+        groups,
+        renormalise,
+        scale,
+        weightOn,
+        dtype,
+        rounding);
   }
 
   /** With another order. */
   public Gating with(Order order) {
     return new Gating(
-        score, logitScale, order, selectionBias, groups, renormalise, scale, weightOn, dtype);
+        score,
+        logitScale,
+        order,
+        selectionBias,
+        groups,
+        renormalise,
+        scale,
+        weightOn,
+        dtype,
+        rounding);
   }
 
   /** With another group limit. */
   public Gating with(GroupLimit groups) {
     return new Gating(
-        score, logitScale, order, selectionBias, groups, renormalise, scale, weightOn, dtype);
+        score,
+        logitScale,
+        order,
+        selectionBias,
+        groups,
+        renormalise,
+        scale,
+        weightOn,
+        dtype,
+        rounding);
   }
 
   /** With another renormalisation. */
   public Gating with(Renormalise renormalise) {
     return new Gating(
-        score, logitScale, order, selectionBias, groups, renormalise, scale, weightOn, dtype);
+        score,
+        logitScale,
+        order,
+        selectionBias,
+        groups,
+        renormalise,
+        scale,
+        weightOn,
+        dtype,
+        rounding);
   }
 
   /** With the weight on the other side. */
   public Gating with(WeightOn weightOn) {
     return new Gating(
-        score, logitScale, order, selectionBias, groups, renormalise, scale, weightOn, dtype);
+        score,
+        logitScale,
+        order,
+        selectionBias,
+        groups,
+        renormalise,
+        scale,
+        weightOn,
+        dtype,
+        rounding);
   }
 
   /** With another compute type. */
   public Gating with(DType dtype) {
     return new Gating(
-        score, logitScale, order, selectionBias, groups, renormalise, scale, weightOn, dtype);
+        score,
+        logitScale,
+        order,
+        selectionBias,
+        groups,
+        renormalise,
+        scale,
+        weightOn,
+        dtype,
+        rounding);
+  }
+
+  /** With another rounding. */
+  public Gating with(Rounding rounding) {
+    return new Gating(
+        score,
+        logitScale,
+        order,
+        selectionBias,
+        groups,
+        renormalise,
+        scale,
+        weightOn,
+        dtype,
+        rounding);
   }
 
   /** With a factor on the logits. */
   public Gating withLogitScale(double logitScale) {
     return new Gating(
-        score, logitScale, order, selectionBias, groups, renormalise, scale, weightOn, dtype);
+        score,
+        logitScale,
+        order,
+        selectionBias,
+        groups,
+        renormalise,
+        scale,
+        weightOn,
+        dtype,
+        rounding);
   }
 
   /** With or without a bias for the selection. */
   public Gating withSelectionBias(boolean selectionBias) {
     return new Gating(
-        score, logitScale, order, selectionBias, groups, renormalise, scale, weightOn, dtype);
+        score,
+        logitScale,
+        order,
+        selectionBias,
+        groups,
+        renormalise,
+        scale,
+        weightOn,
+        dtype,
+        rounding);
   }
 
   /** With a factor on the final weights. */
   public Gating withScale(double scale) {
     return new Gating(
-        score, logitScale, order, selectionBias, groups, renormalise, scale, weightOn, dtype);
+        score,
+        logitScale,
+        order,
+        selectionBias,
+        groups,
+        renormalise,
+        scale,
+        weightOn,
+        dtype,
+        rounding);
   }
 
-  /** The logits as scores see them: scaled, or with a fixed deviation. */
-  Tensor prepared(Tensor logits) {
+  /** The type of the router's product with {@code x}. */
+  DType productType(Tensor x) {
+    return x.dtype() == DType.F64 || rounding.ofLogits() ? x.dtype() : dtype;
+  }
+
+  /** Scores as they are, or in the type of {@code x} if they are rounded to it. */
+  Tensor rounded(Tensor scores, Tensor x) {
+    return rounding.ofScores() ? scores.to(x.dtype()) : scores;
+  }
+
+  /** The logits as scores see them: scaled, or with a fixed deviation, in the gating's type. */
+  Tensor prepared(Tensor raw) {
+    Tensor logits = raw.dtype() == DType.F64 ? raw : raw.to(dtype);
     if (score != Score.Z_SCORED) {
       return logitScale == 1 ? logits : logits.mul(logitScale);
     }

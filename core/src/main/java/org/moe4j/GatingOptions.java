@@ -25,9 +25,10 @@ final class GatingOptions {
     keys.add(plain("kept-groups", defaults, "groups a token may choose from"));
     keys.add(word("group-score", defaults, GroupLimit.GroupScore.class, "how groups are rated"));
     keys.add(word("group-mask", defaults, GroupLimit.Mask.class, "score outside kept groups"));
-    keys.add(word("renormalise", defaults, Renormalise.When.class, "divide weights by their sum"));
+    keys.add(word("renormalise", defaults, Renormalise.When.class, "divide weights by their norm"));
     keys.add(word("guard", defaults, Renormalise.Guard.class, "how epsilon enters the divisor"));
     keys.add(plain("epsilon", defaults, "keeps the divisor from zero"));
+    keys.add(plain("norm", defaults, "p of the norm that divides; 1 is the sum"));
     keys.add(plain("scale", defaults, "factor on the final weights"));
     keys.add(word("weight-on", defaults, Gating.WeightOn.class, "experts' output or input"));
     keys.add(
@@ -36,6 +37,7 @@ final class GatingOptions {
             standard("dtype", defaults),
             List.of("f32", "bf16", "f16", "f64"),
             "type the router computes in"));
+    keys.add(word("rounding", defaults, Gating.Rounding.class, "what is rounded to x's type"));
     return keys;
   }
 
@@ -68,10 +70,12 @@ final class GatingOptions {
         new Renormalise(
             o.constant("renormalise", Renormalise.When.class),
             o.constant("guard", Renormalise.Guard.class),
-            o.number("epsilon")),
+            o.number("epsilon"),
+            o.number("norm")),
         o.number("scale"),
         o.constant("weight-on", Gating.WeightOn.class),
-        o.constant("dtype", DType.class));
+        o.constant("dtype", DType.class),
+        o.constant("rounding", Gating.Rounding.class));
   }
 
   /** The options that describe {@code g}. */
@@ -88,9 +92,11 @@ final class GatingOptions {
     o.put("renormalise", label(g.renormalise().when()));
     o.put("guard", label(g.renormalise().guard()));
     o.put("epsilon", g.renormalise().epsilon());
+    o.put("norm", g.renormalise().norm());
     o.put("scale", g.scale());
     o.put("weight-on", label(g.weightOn()));
     o.put("dtype", label(g.dtype()));
+    o.put("rounding", label(g.rounding()));
     return o;
   }
 

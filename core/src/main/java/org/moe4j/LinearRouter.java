@@ -236,6 +236,16 @@ public final class LinearRouter implements Router {
     return gating;
   }
 
+  /** The weight [E,d]. */
+  public Parameter weight() {
+    return weight;
+  }
+
+  /** The trained bias [E] of the logits, if there is one. */
+  public Optional<Parameter> bias() {
+    return Optional.ofNullable(bias);
+  }
+
   /** The bias [E] that only the selection sees, if the gating has one. */
   public Optional<Parameter> selectionBias() {
     return Optional.ofNullable(selectionBias).map(SelectionBias::values);
@@ -251,14 +261,14 @@ public final class LinearRouter implements Router {
     Tensor logits = logits(x, context);
     Tensor prepared = gating.prepared(logits);
     boolean all = gating.order() == Gating.Order.SCORE_THEN_SELECT;
-    Tensor scores = all ? gating.score().of(prepared) : prepared;
+    Tensor scores = all ? gating.rounded(gating.score().of(prepared), x) : prepared;
     Tensor selection = scores.detach();
     if (selectionBias != null) {
       selection = selectionBias.applied(selection);
     }
     selection = gating.groups().apply(selection);
     Tensor choices = Selection.top(selection, k);
-    Tensor selected = gating.selected(scores, choices);
+    Tensor selected = gating.rounded(gating.selected(scores, choices), x);
     Evidence evidence =
         Evidence.of(logits, probabilities(prepared, scores, all), scores, selection);
     return TokenChoice.of((int) logits.size(1), choices, selected, gating, evidence)
@@ -277,7 +287,7 @@ public final class LinearRouter implements Router {
   }
 
   private Tensor logits(Tensor x, TokenContext context) {
-    DType type = x.dtype() == DType.F64 ? DType.F64 : gating.dtype();
+    DType type = gating.productType(x);
     Tensor own = x.to(type);
     if (jitter > 0 && context.training()) {
       Tensor noise = context.random().uniform(1 - jitter, 1 + jitter, DType.F32, x.shape());

@@ -17,9 +17,11 @@ import org.moe4j.tensor.MoeException;
  * @param topK k, experts per token
  * @param router a name of the {@link RouterRegistry}
  * @param routerOptions the router's options; unknown keys are refused
- * @param form the function of an expert, routed or shared
+ * @param form the function of a routed expert
  * @param sharedWidth hidden width of the shared experts together; 0 for none
+ * @param sharedForm the function of a shared expert; the routed experts' if there is none
  * @param sharedGate whether a sigmoid gate weighs the shared expert
+ * @param outputBias whether a trained bias [d] is added to what the routed experts give together
  * @param capacity what is dropped
  * @param dispatch how tokens reach experts
  * @param balance losses beside the task's
@@ -36,7 +38,9 @@ public record MoeConfig(
     Map<String, Object> routerOptions,
     ExpertForm form,
     int sharedWidth,
+    ExpertForm sharedForm,
     boolean sharedGate,
+    boolean outputBias,
     Capacity capacity,
     Dispatch dispatch,
     List<BalanceTerm> balance,
@@ -58,6 +62,9 @@ public record MoeConfig(
     }
     if (sharedWidth < 0) {
       throw new MoeException("shared width " + sharedWidth + "; give 0 for no shared expert");
+    }
+    if (sharedWidth == 0) {
+      sharedForm = form;
     }
     if (sharedGate && sharedWidth == 0) {
       throw new MoeException("a shared gate without a shared expert; set the shared width");
@@ -90,7 +97,9 @@ public record MoeConfig(
     b.routerOptions = routerOptions;
     b.form = form;
     b.sharedWidth = sharedWidth;
+    b.sharedForm = sharedForm.equals(form) ? null : sharedForm;
     b.sharedGate = sharedGate;
+    b.outputBias = outputBias;
     b.capacity = capacity;
     b.dispatch = dispatch;
     b.balance = balance;
@@ -123,7 +132,7 @@ public record MoeConfig(
             .bank()
             .map(bank -> bank.parameters().applyAsLong(in))
             .orElseGet(() -> in.experts * in.form.parameters(in.width, in.expertWidth));
-    return surroundParameters() + entry.parameters().applyAsLong(in) + sharedParameters() + experts;
+    return entry.parameters().applyAsLong(in) + parametersBeside() + experts;
   }
 
   /** Those of the {@link #parameters} that all layers with this router share. */
@@ -143,7 +152,7 @@ public record MoeConfig(
             .bank()
             .map(bank -> bank.activeParameters().applyAsLong(in))
             .orElseGet(() -> visited(entry, in) * in.form.parameters(in.width, in.expertWidth));
-    return surroundParameters() + entry.parameters().applyAsLong(in) + sharedParameters() + experts;
+    return entry.parameters().applyAsLong(in) + parametersBeside() + experts;
   }
 
   /**
@@ -159,7 +168,8 @@ public record MoeConfig(
             .bank()
             .map(bank -> bank.flops().applyAsLong(in))
             .orElseGet(() -> in.perUnit() * perToken(entry, in) * in.expertWidth);
-    long shared = perUnit() * sharedWidth + (sharedGate ? 2L * width : 0);
+    long perShared = 2L * sharedForm.matrices() * width;
+    long shared = perShared * sharedWidth + (sharedGate ? 2L * width : 0);
     return 2 * surroundParameters() + rows() * (entry.flops().applyAsLong(in) + experts) + shared;
   }
 
@@ -191,8 +201,13 @@ public record MoeConfig(
     return routerEntry().surrounding().map(s -> s.parameters().applyAsLong(this)).orElse(0L);
   }
 
-  private long sharedParameters() {
-    return sharedWidth == 0 ? 0 : form.parameters(width, sharedWidth) + (sharedGate ? width : 0);
+  /** Of what stands beside router and routed experts. */
+  private long parametersBeside() {
+    long shared =
+        sharedWidth == 0
+            ? 0
+            : sharedForm.parameters(width, sharedWidth) + (sharedGate ? width : 0);
+    return surroundParameters() + shared + (outputBias ? width : 0);
   }
 
   /** The registry's entry of the router. */
@@ -223,7 +238,9 @@ public record MoeConfig(
     private Map<String, Object> routerOptions = Map.of();
     private ExpertForm form = ExpertForm.SWIGLU;
     private int sharedWidth;
+    private @Nullable ExpertForm sharedForm;
     private boolean sharedGate;
+    private boolean outputBias;
     private Capacity capacity = Capacity.NONE;
     private @Nullable Dispatch dispatch;
     private List<BalanceTerm> balance = List.of();
@@ -279,7 +296,7 @@ public record MoeConfig(
       return router("softmax-top-k", GatingOptions.write(gating));
     }
 
-    /** The function of an expert. */
+    /** The function of an expert, routed or shared. */
     public Builder form(ExpertForm form) {
       this.form = form;
       return this;
@@ -296,9 +313,21 @@ public record MoeConfig(
       return sharedWidth(n * expertWidth);
     }
 
+    /** The function of a shared expert where it is not that of the routed ones. */
+    public Builder sharedForm(ExpertForm form) {
+      this.sharedForm = form;
+      return this;
+    }
+
     /** A sigmoid gate on the shared expert. */
     public Builder sharedGate(boolean on) {
       this.sharedGate = on;
+      return this;
+    }
+
+    /** A trained bias [d] on what the routed experts give together (JetMoE). */
+    public Builder outputBias(boolean on) {
+      this.outputBias = on;
       return this;
     }
 
@@ -363,7 +392,9 @@ public record MoeConfig(
           routerOptions,
           form,
           sharedWidth,
+          sharedForm == null ? form : sharedForm,
           sharedGate,
+          outputBias,
           capacity,
           how,
           balance,

@@ -17,8 +17,8 @@ import org.moe4j.tensor.Tensor;
  * is the feed-forward part of a block alone; norm and residual are the block's.
  *
  * <p>Parameters, in the store given: {@code gate.*} of the router, {@code experts.w_in}, {@code
- * experts.w_out} (biases {@code experts.b_in}, {@code experts.b_out}), {@code shared.*}; as state
- * {@code balance.*}, coefficients that adapt.
+ * experts.w_out} (biases {@code experts.b_in}, {@code experts.b_out}), {@code shared.*}, {@code
+ * output_bias}; as state {@code balance.*}, coefficients that adapt.
  */
 public final class MoeLayer {
   private final MoeConfig config;
@@ -28,6 +28,7 @@ public final class MoeLayer {
   private final ExpertBank experts;
   private final @Nullable Surround surround;
   private final @Nullable SharedExpert shared;
+  private final @Nullable Parameter outputBias;
   private final Dispatcher<?> dispatcher;
   private final Map<BalanceTerm, AdaptiveCoefficient> adaptive;
 
@@ -70,13 +71,17 @@ public final class MoeLayer {
         config.sharedWidth() == 0
             ? null
             : new SharedExpert(
-                config.form(),
+                config.sharedForm(),
                 config.width(),
                 config.sharedWidth(),
                 config.sharedGate(),
                 config.init(),
                 store.under("shared"),
                 layer);
+    this.outputBias =
+        config.outputBias()
+            ? store.create("output_bias", Role.NON_EXPERT, Init.zeros(), config.width())
+            : null;
     this.dispatcher = config.dispatch().dispatcher();
     this.adaptive = adaptive(config, store, layer);
   }
@@ -114,6 +119,7 @@ public final class MoeLayer {
     this.experts = other.experts;
     this.surround = other.surround;
     this.shared = other.shared;
+    this.outputBias = other.outputBias;
     this.dispatcher = other.dispatcher;
     this.adaptive = other.adaptive;
   }
@@ -153,6 +159,11 @@ public final class MoeLayer {
     return Optional.ofNullable(shared);
   }
 
+  /** The bias [d] on the routed experts' sum, if there is one. */
+  public Optional<Parameter> outputBias() {
+    return Optional.ofNullable(outputBias);
+  }
+
   /**
    * Computes the layer.
    *
@@ -182,6 +193,9 @@ public final class MoeLayer {
     Tensor y = mixed(rows, routing, inside);
     if (surround != null) {
       y = surround.after(y, rows, here);
+    }
+    if (outputBias != null) {
+      y = y.add(outputBias.tensor().to(y.dtype()));
     }
     if (shared != null) {
       y = y.add(shared.forward(tokens));

@@ -97,6 +97,7 @@ public final class MultiHeadMoe implements Surround {
         .width(config.width() / heads)
         .sharedWidth(0)
         .sharedGate(false)
+        .outputBias(false)
         .router(inner, pairs(options.word("inner-options")))
         .build();
   }

@@ -145,15 +145,15 @@ public final class SigmaMoeRouter implements Router {
 
   @Override
   public TokenChoice route(Tensor x, TokenContext context) {
-    DType type = x.dtype() == DType.F64 ? DType.F64 : gating.dtype();
+    DType type = gating.productType(x);
     Tensor logits = Logits.finite(Ops.linear(x.to(type), weight.tensor().to(type), null), context);
     Tensor prepared = gating.prepared(logits);
-    Tensor scores = gating.score().of(prepared);
+    Tensor scores = gating.rounded(gating.score().of(prepared), x);
     Tensor selection = gating.groups().apply(scores.detach());
     if (dropout > 0 && context.training()) {
       Tensor left = context.random().uniform(selection.shape()).to(x.device()).lt(dropout);
       // Behind all others but in their own order: scores lie between 0 and 1.
-      selection = selection.sub(left.to(type).mul(2));
+      selection = selection.sub(left.to(selection.dtype()).mul(2));
     }
     Tensor choices = Selection.top(selection, k);
     Evidence evidence = Evidence.of(logits, prepared.softmax(-1), scores, selection);

@@ -53,6 +53,7 @@ public final class SparseMixerRouter implements Router {
   private final Mask mask;
   private final Estimator estimator;
   private final boolean shortcut;
+  private final boolean rounded;
   private final Parameter weight;
 
   /** The registry's entry. */
@@ -71,7 +72,8 @@ public final class SparseMixerRouter implements Router {
             OptionKey.number("jitter", 0.01, "r: how far below the best logit is still kept"),
             OptionKey.word("mask", "paper", List.of("paper", "code"), "how r is read"),
             OptionKey.word("estimator", "v2", List.of("v2", "v2-star"), "of the gradient"),
-            OptionKey.flag("shortcut", true, "full weight whenever the likeliest is drawn"))
+            OptionKey.flag("shortcut", true, "full weight whenever the likeliest is drawn"),
+            OptionKey.flag("rounded", false, "computed in x's type, as transformers does"))
         .build(
             s ->
                 new SparseMixerRouter(
@@ -80,6 +82,7 @@ public final class SparseMixerRouter implements Router {
                     s.options().constant("mask", Mask.class),
                     s.options().constant("estimator", Estimator.class),
                     s.options().flag("shortcut"),
+                    s.options().flag("rounded"),
                     s.store(),
                     s.layer()),
             c -> (long) c.experts() * c.width());
@@ -91,6 +94,7 @@ public final class SparseMixerRouter implements Router {
    * @param config d, E, k and how the gate starts
    * @param r how far below the best a kept logit may be
    * @param shortcut whether a draw of the likeliest expert always has its full weight
+   * @param rounded whether all is computed in the type of x, not in F32
    */
   public SparseMixerRouter(
       MoeConfig config,
@@ -98,6 +102,7 @@ public final class SparseMixerRouter implements Router {
       Mask mask,
       Estimator estimator,
       boolean shortcut,
+      boolean rounded,
       ParameterStore store,
       int layer) {
     if (!(r >= 0)) {
@@ -109,6 +114,7 @@ public final class SparseMixerRouter implements Router {
     this.mask = mask;
     this.estimator = estimator;
     this.shortcut = shortcut;
+    this.rounded = rounded;
     int width = config.width();
     this.weight =
         store.create(
@@ -117,7 +123,7 @@ public final class SparseMixerRouter implements Router {
 
   @Override
   public TokenChoice route(Tensor x, TokenContext context) {
-    DType type = x.dtype() == DType.F64 ? DType.F64 : DType.F32;
+    DType type = rounded || x.dtype() == DType.F64 ? x.dtype() : DType.F32;
     Tensor z = Logits.finite(Ops.linear(x.to(type), weight.tensor().to(type), null), context);
     Tensor left = z;
     List<Tensor> choices = new ArrayList<>();

@@ -108,6 +108,8 @@ class DispatcherTest extends InScope {
             ExpertForm.GEGLU.withBiases(true),
             ExpertForm.RELU,
             ExpertForm.GELU.withBiases(true),
+            ExpertForm.GPT_OSS.withClamp(new ExpertForm.Clamp(0.5, 1)),
+            ExpertForm.GPT_OSS.withBiases(false).withClamp(new ExpertForm.Clamp(0.5, -2)),
             new ExpertForm(Activation.GELU_TANH, false, false))) {
       for (Gating gating : List.of(Gating.SOFTMAX_TOP_K, Gating.LLAMA4)) {
         ParameterStore store = wide(5);

@@ -35,7 +35,7 @@ class DroplessKernelTest {
   @CsvSource({
     "0,4,2,true,SILU", "1,1,1,true,SILU", "37,4,2,true,GELU", "64,8,4,true,SILU",
     "50,64,1,false,RELU", "33,4,4,false,GELU", "20,4,2,true,GELU_TANH", "700,1,1,true,SILU",
-    "600,3,2,true,SILU"
+    "600,3,2,true,SILU", "40,4,2,true,QUICK_GELU"
   })
   void equalsThePlainLoopForwardAndBackward(
       int t, int e, int k, boolean gated, Activation activation) {

@@ -66,6 +66,7 @@ final class Loops {
       case GELU_TANH ->
           0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
       case GELU -> x * phi(x);
+      case QUICK_GELU -> x * sigmoid(1.702 * x);
     };
   }
 
@@ -97,7 +98,9 @@ final class Loops {
     int h = form.gated() ? p.length / 2 : p.length;
     double[] hidden = new double[h];
     for (int i = 0; i < h; i++) {
-      hidden[i] = activation(form.activation(), p[i]) * (form.gated() ? p[h + i] : 1);
+      double limit = form.clamp().limit();
+      double up = form.gated() ? Math.clamp(p[h + i], -limit, limit) + form.clamp().shift() : 1;
+      hidden[i] = activation(form.activation(), Math.min(p[i], limit)) * up;
     }
     double[] y = matvec(out, hidden);
     for (int i = 0; i < outBias.length; i++) {

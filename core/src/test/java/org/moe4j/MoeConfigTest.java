@@ -87,13 +87,45 @@ class MoeConfigTest {
             .gating(Gating.deepSeekV3(2, 1, 2.5))
             .form(ExpertForm.GEGLU)
             .sharedExperts(2)
+            .sharedForm(ExpertForm.RELU.withBiases(true))
             .sharedGate(true)
+            .outputBias(true)
             .capacity(Capacity.mesh(1.25, 2))
             .balance(new RouterZLoss(), 1e-3)
             .expertDropout(0.4)
             .init(InitScheme.ST_MOE)
             .build();
     assertThat(config.toBuilder().build()).isEqualTo(config);
+  }
+
+  @Test
+  void aSharedExpertHasTheRoutedOnesFormUnlessItHasItsOwn() {
+    MoeConfig.Builder shared = some().sharedExperts(1).form(ExpertForm.GELU);
+    assertThat(shared.build().sharedForm()).isEqualTo(ExpertForm.GELU);
+    assertThat(shared.build().toBuilder().form(ExpertForm.RELU).build().sharedForm())
+        .isEqualTo(ExpertForm.RELU);
+    MoeConfig own = shared.sharedForm(ExpertForm.SWIGLU).build();
+    assertThat(own.sharedForm()).isEqualTo(ExpertForm.SWIGLU);
+    assertThat(own.toBuilder().form(ExpertForm.RELU).build().sharedForm())
+        .isEqualTo(ExpertForm.SWIGLU);
+    assertThat(own.toBuilder().sharedWidth(0).build())
+        .isEqualTo(some().form(ExpertForm.GELU).build());
+    // d = 8, h = 16, E = 4: gate, routed MLPs of 2 matrices, one shared of 3.
+    assertThat(own.parameters()).isEqualTo(4 * 8 + 4 * 2 * 8 * 16 + 3 * 8 * 16);
+    assertThat(own.flopsPerToken()).isEqualTo(2 * own.activeParameters());
+    assertThat(own.toBuilder().outputBias(true).build().parameters())
+        .isEqualTo(own.parameters() + 8);
+  }
+
+  @Test
+  void impossibleFormsAreRefused() {
+    refused(() -> new ExpertForm.Clamp(0, 1), "clamp limit 0.0; give a positive number");
+    refused(() -> new ExpertForm.Clamp(Double.NaN, 1), "clamp limit NaN");
+    refused(() -> new ExpertForm.Clamp(7, Double.NaN), "clamp shift NaN");
+    refused(
+        () -> ExpertForm.RELU.withClamp(new ExpertForm.Clamp(7, 1)),
+        "a clamp needs a gated expert form");
+    assertThat(ExpertForm.named("gpt-oss")).isEqualTo(ExpertForm.GPT_OSS);
   }
 
   @Test

@@ -35,7 +35,9 @@ class MoeLayerTest extends InScope {
           config()
               .form(ExpertForm.SWIGLU.withBiases(true))
               .sharedExperts(2)
+              .sharedForm(ExpertForm.RELU)
               .sharedGate(true)
+              .outputBias(true)
               .gating(Gating.DEEPSEEK_V3)
               .build();
       new MoeLayer(config, store.under("layers.3.moe"), 3);
@@ -48,17 +50,17 @@ class MoeLayerTest extends InScope {
               "layers.3.moe.experts.w_out[4, 6, 5]",
               "layers.3.moe.experts.b_in[4, 10]",
               "layers.3.moe.experts.b_out[4, 6]",
-              "layers.3.moe.shared.w_in[20, 6]",
+              "layers.3.moe.shared.w_in[10, 6]",
               "layers.3.moe.shared.w_out[6, 10]",
-              "layers.3.moe.shared.b_in[20]",
-              "layers.3.moe.shared.b_out[6]",
-              "layers.3.moe.shared.gate[1, 6]");
+              "layers.3.moe.shared.gate[1, 6]",
+              "layers.3.moe.output_bias[6]");
       assertThat(store.named("layers.3.moe.gate.weight").role()).isEqualTo(new Role.Gate(3));
       assertThat(store.named("layers.3.moe.gate.e_score_correction_bias").isFrozen()).isTrue();
       assertThat(store.named("layers.3.moe.experts.w_in").role())
           .isEqualTo(new Role.RoutedExperts(3, 4));
       assertThat(store.named("layers.3.moe.shared.gate").role())
           .isEqualTo(new Role.SharedExpert(3));
+      assertThat(store.named("layers.3.moe.output_bias").role()).isEqualTo(Role.NON_EXPERT);
       assertThat(store.count(p -> true)).isEqualTo(config.parameters());
     }
   }
@@ -76,7 +78,9 @@ class MoeLayerTest extends InScope {
                   .gating(gating)
                   .dispatch(how)
                   .sharedExperts(1)
+                  .sharedForm(ExpertForm.RELU)
                   .sharedGate(true)
+                  .outputBias(true)
                   .balance(FractionBalance.megablocks(), 0.3)
                   .balance(new RouterZLoss(), 0.1)
                   .build(),
@@ -92,6 +96,42 @@ class MoeLayerTest extends InScope {
       store.all().forEach(p -> slopes(p.name(), p.tensor(), 1e-6, loss));
       store.close();
     }
+  }
+
+  /** Values on both sides of every bound, with and without the biases the fast path leaves out. */
+  @ParameterizedTest
+  @EnumSource(Dispatch.class)
+  void gradientsOfClampedFormsEqualDifferences(Dispatch how) {
+    for (boolean biases : new boolean[] {true, false}) {
+      ParameterStore store = wide(4);
+      ExpertForm form =
+          ExpertForm.GPT_OSS.withBiases(biases).withClamp(new ExpertForm.Clamp(0.4, 1));
+      MoeLayer layer = new MoeLayer(config().form(form).dispatch(how).build(), store);
+      Tensor x = normal(7, D).mul(2).copy().requiresGrad(true);
+      Tensor weighting = normal(7, D);
+      FeedForwardExperts experts = (FeedForwardExperts) layer.experts();
+      Tensor projected = x.mm(experts.in().tensor().select(0, 0).t()).detach();
+      assertThat(projected.max().item()).isGreaterThan(0.4);
+      assertThat(projected.neg().max().item()).isGreaterThan(0.4);
+      Supplier<Tensor> loss =
+          () -> layer.forward(x, train(1, 7)).output().mul(weighting).sum();
+      slopes("x", x, 1e-6, loss);
+      store.all().forEach(p -> slopes(p.name(), p.tensor(), 1e-6, loss));
+      store.close();
+    }
+  }
+
+  @Test
+  void theOutputBiasIsAddedOnceToEveryToken() {
+    ParameterStore store = wide(1);
+    MoeLayer layer =
+        new MoeLayer(config().sharedExperts(1).outputBias(true).build(), store);
+    Tensor x = normal(5, D);
+    TokenContext context = TokenContext.eval(1, 5);
+    Tensor before = layer.forward(x, context).output();
+    Tensor bias = normal(D);
+    layer.outputBias().orElseThrow().tensor().detach().copyInPlace(bias);
+    same(layer.forward(x, context).output(), before.add(bias), 1e-12);
   }
 
   @Test

@@ -9,6 +9,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import org.moe4j.models.hf.Conversion;
+import org.moe4j.models.hf.ExpertLayout;
 import org.moe4j.tensor.DType;
 import org.moe4j.train.LanguageModel;
 import picocli.CommandLine.Command;
@@ -58,7 +59,7 @@ final class ConvertCommand implements Callable<Integer> {
       description =
           "per-expert (as released) or fused (stacked, as transformers 5 has them in memory); as it"
               + " is, if not given.")
-  private Conversion.@Nullable Layout layout;
+  private @Nullable ExpertLayout layout;
 
   @Option(
       names = "--dtype",
@@ -81,10 +82,10 @@ final class ConvertCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
 
   /** {@code per-expert} or {@code fused}. */
-  static final class LayoutName implements ITypeConverter<Conversion.Layout> {
+  static final class LayoutName implements ITypeConverter<ExpertLayout> {
     @Override
-    public Conversion.Layout convert(String value) {
-      for (Conversion.Layout l : Conversion.Layout.values()) {
+    public ExpertLayout convert(String value) {
+      for (ExpertLayout l : ExpertLayout.values()) {
         if (l.label().equalsIgnoreCase(value)) {
           return l;
         }

@@ -18,13 +18,13 @@ final class AttentionHalf {
   private AttentionHalf() {}
 
   /** {@code x [B,S,d]}, whole sequences from position 0. */
-  static Tensor apply(Tensor x, RmsNorm norm, Attention attention) {
+  static Tensor apply(Tensor x, RmsNorm norm, GroupedQueryAttention attention) {
     boolean leaves = attention.trains() || norm.weight().tensor().requiresGrad();
     return OwnGradient.apply(in -> new AttentionHalf().forward(in[0], norm, attention), leaves, x)
         .view(x.shape());
   }
 
-  private OwnGradient.Result forward(Tensor x, RmsNorm norm, Attention attention) {
+  private OwnGradient.Result forward(Tensor x, RmsNorm norm, GroupedQueryAttention attention) {
     long[] shape = x.shape();
     Tensor flat = x.reshape(-1, x.size(-1));
     OwnGradient.Result normed = kept(norm.passes(flat));

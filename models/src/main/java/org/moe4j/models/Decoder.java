@@ -5,6 +5,9 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 import org.moe4j.CorpusCounts;
 import org.moe4j.Init;
 import org.moe4j.MoeOutput;
@@ -32,6 +35,7 @@ public final class Decoder implements AutoCloseable {
   private final List<DecoderBlock> blocks;
   private final Norm norm;
   private final Parameter head;
+  private final @Nullable Parameter headBias;
 
   /** A model that computes in F32; its parameters are made in {@code store}, which it then owns. */
   public Decoder(DecoderConfig config, ParameterStore store) {
@@ -42,17 +46,21 @@ public final class Decoder implements AutoCloseable {
     Init init = Init.normal(config.initStd());
     this.embedding = store.create("embed.weight", Role.EMBEDDING, init, config.vocab(), d);
     AttentionConfig a = config.attention();
-    this.rope = new Rope(a.headDim(), a.ropeTheta(), config.maxPositions(), store.device());
+    this.rope = new Rope(a.rope(), a.ropeDim(), config.maxPositions(), store.device());
     List<DecoderBlock> made = new ArrayList<>();
     for (int i = 0; i < config.layers(); i++) {
       made.add(new DecoderBlock(store.under("layers." + i), config, i, rope));
     }
     this.blocks = Collections.unmodifiableList(made);
-    this.norm = Norm.of(config.norm(), store, "norm", d, config.normEps());
+    this.norm = Norm.of(config.norm(), store, "norm", d, config.finalNormEps());
     this.head =
         config.tiedEmbeddings()
             ? embedding
             : store.create("head.weight", Role.EMBEDDING, init, config.vocab(), d);
+    this.headBias =
+        config.headBias()
+            ? store.create("head.bias", Role.EMBEDDING, Init.zeros(), config.vocab())
+            : null;
   }
 
   private Decoder(Decoder same, DType precision) {
@@ -64,6 +72,7 @@ public final class Decoder implements AutoCloseable {
     this.blocks = same.blocks;
     this.norm = same.norm;
     this.head = same.head;
+    this.headBias = same.headBias;
   }
 
   /** The same model, with the same parameters, whose activations are of type {@code precision}. */
@@ -82,15 +91,27 @@ public final class Decoder implements AutoCloseable {
    * @throws MoeException if the sequences are longer than the model's positions
    */
   public DecoderOutput forward(Tensor ids, TokenContext context) {
+    return forward(ids, context, state -> {});
+  }
+
+  /**
+   * The same, showing the residual stream on its way.
+   *
+   * @param onState told of the stream [B,S,d] before the first block and behind each one
+   */
+  public DecoderOutput forward(Tensor ids, TokenContext context, Consumer<Tensor> onState) {
     check(ids, 0);
     TokenContext known = context.withIds(ids);
+    Span span = Span.of(context, 0, new int[0]);
     Map<Integer, MoeOutput> moe = new LinkedHashMap<>();
     Tensor x = embed(ids);
+    onState.accept(x);
     for (int i = 0; i < blocks.size(); i++) {
-      DecoderBlock.Result r = blocks.get(i).apply(x, known);
+      DecoderBlock.Result r = blocks.get(i).apply(x, known, span, null);
       int layer = i;
       r.moe().ifPresent(out -> moe.put(layer, out));
       x = r.output();
+      onState.accept(x);
     }
     return new DecoderOutput(
         norm.apply(x), Collections.unmodifiableMap(moe), balance(moe, ids.device()));
@@ -105,7 +126,14 @@ public final class Decoder implements AutoCloseable {
 
   /** Logits [..., V] in F32 from hidden states [..., d] as {@link #forward} gives them. */
   public Tensor logits(Tensor hidden) {
-    return LmLoss.logits(hidden, head.tensor());
+    Tensor logits = LmLoss.logits(scaled(hidden), head.tensor());
+    return headBias == null ? logits : logits.add(headBias.tensor().to(logits.dtype()));
+  }
+
+  /** Hidden states that the output projection turns into logits of the right size. */
+  private Tensor scaled(Tensor hidden) {
+    double factor = config.multipliers().logits();
+    return factor == 1 ? hidden : hidden.mul(factor);
   }
 
   /**
@@ -120,10 +148,13 @@ public final class Decoder implements AutoCloseable {
     Tensor flat = out.hidden().view(context.tokens(), config.hidden());
     Tensor wanted = targets.reshape(context.tokens());
     if (!context.carried().awaitsReward()) {
-      Tensor ce = LmLoss.crossEntropy(flat, head.tensor(), wanted);
+      Tensor ce =
+          headBias == null
+              ? LmLoss.crossEntropy(scaled(flat), head.tensor(), wanted)
+              : Ops.crossEntropy(logits(flat), wanted);
       return new DecoderLoss(ce.add(out.balance()), ce, out);
     }
-    LmLoss.Scored scored = LmLoss.scored(flat, head.tensor(), wanted);
+    LmLoss.Scored scored = LmLoss.scored(scaled(flat), head.tensor(), wanted);
     Tensor learned = context.carried().rewarded(scored.reward());
     return new DecoderLoss(scored.mean().add(out.balance()).add(learned), scored.mean(), out);
   }
@@ -154,11 +185,12 @@ public final class Decoder implements AutoCloseable {
   Tensor read(Tensor ids, KvCache cache, TokenContext context) {
     check(ids, cache.length());
     TokenContext known = context.withIds(ids).withLeft(cache.ids());
+    Span span = Span.of(known, cache.length(), cache.pad());
     Tensor x = embed(ids);
     for (DecoderBlock block : blocks) {
-      x = block.apply(x, known, cache).output();
+      x = block.apply(x, known, span, cache).output();
     }
-    cache.advance(ids);
+    cache.advance(ids, span);
     return x;
   }
 
@@ -205,7 +237,9 @@ public final class Decoder implements AutoCloseable {
   }
 
   private Tensor embed(Tensor ids) {
-    return Ops.embedding(embedding.tensor(), ids).to(precision);
+    Tensor x = Ops.embedding(embedding.tensor(), ids).to(precision);
+    double factor = config.multipliers().embedding();
+    return factor == 1 ? x : x.mul(factor);
   }
 
   private void check(Tensor ids, int before) {
@@ -254,6 +288,11 @@ public final class Decoder implements AutoCloseable {
   /** The output projection [V,d]; the embedding itself if they are tied. */
   public Parameter head() {
     return head;
+  }
+
+  /** The bias of the logits [V], if there is one. */
+  public Optional<Parameter> headBias() {
+    return Optional.ofNullable(headBias);
   }
 
   /** Frees the parameters; models that {@link #withPrecision} made end with this one. */

@@ -9,12 +9,18 @@ import org.moe4j.MoeOutput;
 import org.moe4j.ParameterStore;
 import org.moe4j.Role;
 import org.moe4j.TokenContext;
+import org.moe4j.models.DecoderConfig.NormPlacement;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.Tensor;
 
-/** One pre-norm block: {@code h = x + attention(norm(x))}, {@code y = h + ffn(norm(h))}. */
+/**
+ * One block: {@code h = x + attention(norm(x))}, {@code y = h + ffn(norm(h))}; with norms behind
+ * the branches where the configuration says so.
+ */
 public final class DecoderBlock {
   private final int layer;
+  private final NormPlacement placement;
+  private final double residual;
   private final Norm attentionNorm;
   private final Attention attention;
   private final Norm ffnNorm;
@@ -26,9 +32,11 @@ public final class DecoderBlock {
 
   DecoderBlock(ParameterStore store, DecoderConfig config, int layer, Rope rope) {
     this.layer = layer;
+    this.placement = config.placement();
+    this.residual = config.multipliers().residual();
     int d = config.hidden();
     this.attentionNorm = Norm.of(config.norm(), store, "attn_norm", d, config.normEps());
-    this.attention = new Attention(store.under("attn"), config, layer, rope);
+    this.attention = Attention.of(store.under("attn"), config, layer, rope);
     this.ffnNorm = Norm.of(config.norm(), store, "ffn_norm", d, config.normEps());
     switch (config.feedForward().get(layer)) {
       case FeedForwardConfig.Dense f -> {
@@ -44,34 +52,51 @@ public final class DecoderBlock {
     }
   }
 
-  /** {@code x [B,S,d]}, whole sequences. */
-  Result apply(Tensor x, TokenContext context) {
+  /**
+   * {@code x [B,S,d]}, to the same shape.
+   *
+   * @param cache of the tokens before; null if x are whole sequences
+   */
+  Result apply(Tensor x, TokenContext context, Span span, @Nullable KvCache cache) {
+    Optional<GroupedQueryAttention> plain = attention.plain();
+    boolean fused =
+        cache == null
+            && span.aligned()
+            && x.device() == Device.CPU
+            && placement == NormPlacement.PRE
+            && residual == 1;
+    if (fused && plain.isPresent() && attentionNorm instanceof RmsNorm norm) {
+      return feedForward(AttentionHalf.apply(x, norm, plain.get()), context);
+    }
     Tensor h =
-        x.device() == Device.CPU && attentionNorm instanceof RmsNorm norm
-            ? AttentionHalf.apply(x, norm, attention)
-            : x.add(attention.apply(attentionNorm.apply(x)));
+        switch (placement) {
+          case PRE -> plus(x, attention.apply(attentionNorm.apply(x), context, span, cache));
+          case POST -> plus(x, attentionNorm.apply(attention.apply(x, context, span, cache)));
+        };
     return feedForward(h, context);
   }
 
-  /** {@code x [B,S,d]}, the tokens that follow those in {@code cache}. */
-  Result apply(Tensor x, TokenContext context, KvCache cache) {
-    return feedForward(x.add(attention.apply(attentionNorm.apply(x), cache)), context);
+  private Tensor plus(Tensor x, Tensor branch) {
+    return x.add(residual == 1 ? branch : branch.mul(residual));
   }
 
   private Result feedForward(Tensor h, TokenContext context) {
-    Tensor normed = ffnNorm.apply(h);
+    Tensor in = placement == NormPlacement.PRE ? ffnNorm.apply(h) : h;
+    MoeOutput sparse = null;
+    Tensor branch;
     if (dense != null) {
-      return new Result(h.add(dense.forward(normed)), Optional.empty());
-    }
-    if (moe == null) {
+      branch = dense.forward(in);
+    } else if (moe != null) {
+      sparse = moe.forward(in.reshape(context.tokens(), in.size(-1)), context.atLayer(layer));
+      branch = sparse.output().view(h.shape());
+    } else {
       throw new AssertionError("a block is dense or sparse");
     }
-    Tensor tokens = normed.view(context.tokens(), normed.size(-1));
-    MoeOutput out = moe.forward(tokens, context.atLayer(layer));
-    return new Result(h.add(out.output().view(h.shape())), Optional.of(out));
+    Tensor y = plus(h, placement == NormPlacement.PRE ? branch : ffnNorm.apply(branch));
+    return new Result(y, Optional.ofNullable(sparse));
   }
 
-  /** The norm before attention. */
+  /** The norm of the attention half. */
   public Norm attentionNorm() {
     return attentionNorm;
   }
@@ -81,7 +106,7 @@ public final class DecoderBlock {
     return attention;
   }
 
-  /** The norm before the feed-forward half. */
+  /** The norm of the feed-forward half. */
   public Norm ffnNorm() {
     return ffnNorm;
   }

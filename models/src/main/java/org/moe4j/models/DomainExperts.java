@@ -115,16 +115,7 @@ public final class DomainExperts {
               ? new FeedForwardConfig.Moe(config(moe, experts))
               : f);
     }
-    return new DecoderConfig(
-        c.vocab(),
-        c.hidden(),
-        c.attention(),
-        c.norm(),
-        c.normEps(),
-        c.maxPositions(),
-        c.tiedEmbeddings(),
-        c.initStd(),
-        layers);
+    return c.toBuilder().feedForward(layers).build();
   }
 
   private static MoeConfig config(MoeConfig moe, int experts) {

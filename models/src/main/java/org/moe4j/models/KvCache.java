@@ -10,17 +10,20 @@ import org.moe4j.tensor.Scope;
 import org.moe4j.tensor.Tensor;
 
 /**
- * Keys and values of the tokens seen so far, for every layer: [B, K, capacity, D] each, allocated
- * once, and the tokens' ids, which routers may look at. It lives until {@link #close}.
+ * What attention keeps of the tokens seen so far, for every layer ({@link AttentionConfig.Cached}):
+ * keys and values, or the compressed vectors of latent attention, [B, heads, capacity, channels]
+ * each, allocated once; and the tokens' ids, which routers may look at. Sequences of different
+ * lengths are padded at the left. It lives until {@link #close}.
  */
 public final class KvCache implements AutoCloseable {
-  /** The keys and values of all tokens up to the newest: [B,K,N,D]. */
+  /** The keys and values of all tokens up to the newest: [B,heads,N,channels]. */
   record View(Tensor keys, Tensor values) {}
 
   private final List<View> layers = new ArrayList<>();
   private final Tensor ids;
   private final int capacity;
   private int length;
+  private int[] pad = {};
 
   /** Room for {@code capacity} tokens of each of {@code batch} sequences. */
   public KvCache(DecoderConfig config, int batch, int capacity, DType dtype, Device device) {
@@ -32,14 +35,14 @@ public final class KvCache implements AutoCloseable {
               + config.maxPositions());
     }
     this.capacity = capacity;
-    AttentionConfig a = config.attention();
+    AttentionConfig.Cached kept = config.attention().cached();
     try (Scope scope = Scope.open()) {
       this.ids = Tensor.zeros(DType.I64, device, batch, capacity).keep();
       for (int i = 0; i < config.layers(); i++) {
         layers.add(
             new View(
-                Tensor.zeros(dtype, device, batch, a.kvHeads(), capacity, a.headDim()).keep(),
-                Tensor.zeros(dtype, device, batch, a.kvHeads(), capacity, a.headDim()).keep()));
+                Tensor.zeros(dtype, device, batch, kept.heads(), capacity, kept.keys()).keep(),
+                Tensor.zeros(dtype, device, batch, kept.heads(), capacity, kept.values()).keep()));
       }
     }
   }
@@ -78,8 +81,14 @@ public final class KvCache implements AutoCloseable {
         whole.keys().narrow(2, 0, length + added), whole.values().narrow(2, 0, length + added));
   }
 
+  /** Columns of padding at the left of each sequence; empty if there are none. */
+  int[] pad() {
+    return pad.clone();
+  }
+
   /** Counts the tokens {@code added} [B,S] I64, which every layer has got. */
-  void advance(Tensor added) {
+  void advance(Tensor added, Span span) {
+    pad = span.pad();
     try (NoGrad off = NoGrad.open()) {
       ids.narrow(1, length, added.size(1)).copyInPlace(added);
     }

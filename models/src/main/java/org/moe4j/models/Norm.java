@@ -12,7 +12,8 @@ public sealed interface Norm permits RmsNorm, LayerNorm {
   static Norm of(NormKind kind, ParameterStore store, String name, long d, double eps) {
     return switch (kind) {
       case RMS -> new RmsNorm(store, name, d, eps);
-      case LAYER -> new LayerNorm(store, name, d, eps);
+      case LAYER -> new LayerNorm(store, name, d, true, eps);
+      case LAYER_WITHOUT_SHIFT -> new LayerNorm(store, name, d, false, eps);
     };
   }
 }

@@ -20,12 +20,16 @@ public record ParameterCount(long total, long active) {
    */
   static ParameterCount of(DecoderConfig c) {
     long d = c.hidden();
-    long norm = c.norm() == NormKind.LAYER ? 2 * d : d;
-    long shared = product(c.vocab(), d, c.tiedEmbeddings() ? 1 : 2) + norm;
+    long norm = c.norm().parameters(d);
+    long head = c.headBias() ? c.vocab() : 0;
+    long shared = product(c.vocab(), d, c.tiedEmbeddings() ? 1 : 2) + norm + head;
     ParameterCount sum = new ParameterCount(shared, shared);
     for (FeedForwardConfig f : c.feedForward()) {
-      long block = Math.addExact(2 * norm, attention(c.attention(), d));
-      sum = sum.plus(new ParameterCount(block, block)).plus(feedForward(f, d));
+      AttentionConfig a = c.attention();
+      sum =
+          sum.plus(new ParameterCount(2 * norm, 2 * norm))
+              .plus(new ParameterCount(a.parameters(c.hidden()), a.activeParameters(c.hidden())))
+              .plus(feedForward(f, d));
     }
     long repeated = repeated(c);
     return new ParameterCount(sum.total - repeated, sum.active - repeated);
@@ -41,12 +45,6 @@ public record ParameterCount(long total, long active) {
         .sum();
   }
 
-  private static long attention(AttentionConfig a, long d) {
-    long width = (long) a.queryWidth() + a.kvWidth();
-    boolean norms = a.qkNorm() == AttentionConfig.QkNorm.WHOLE;
-    return product(2, d, width) + (norms ? width : 0);
-  }
-
   private static ParameterCount feedForward(FeedForwardConfig f, long d) {
     return switch (f) {
       case FeedForwardConfig.Dense dense -> {
@@ -60,7 +58,7 @@ public record ParameterCount(long total, long active) {
   private static ParameterCount moe(MoeConfig m) {
     // The configuration's own counts do not watch for overflow.
     product(m.experts(), Math.addExact(network(m.form(), m.width(), m.expertWidth()), m.width()));
-    network(m.form(), m.width(), m.sharedWidth());
+    network(m.sharedForm(), m.width(), m.sharedWidth());
     return new ParameterCount(m.parameters(), m.activeParameters());
   }
 

@@ -1,97 +1,167 @@
 package org.moe4j.models;
 
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.Tensor;
 
 /**
- * Rotary position embedding (Su et al. 2021, arXiv 2104.09864) on all channels of a head, in the
- * half-split form: channels j and j + D/2 are one pair, turned by {@code position * theta^(-2j/D)}.
- *
- * <p>The tables of cosines and sines grow with the positions that are asked for.
+ * A {@link RopeConfig rotary embedding} at work. The tables of cosines and sines grow with the
+ * positions that are asked for; where the rotation depends on a text's length there is one for each
+ * set of frequencies.
  */
 public final class Rope implements AutoCloseable {
   private static final int SMALLEST_TABLE = 128;
+  private static final int MOST_TABLES = 4;
 
+  private final RopeConfig config;
   private final int headDim;
-  private final double theta;
   private final int maxPositions;
   private final Device device;
-  private Tensor cos;
-  private Tensor sin;
+  private final Map<Integer, Angles> tables = new HashMap<>();
+
+  /** Cosines and sines, [positions, R/2] in F32. */
+  private record Angles(Tensor cos, Tensor sin) {
+    private void close() {
+      cos.close();
+      sin.close();
+    }
+  }
 
   /**
    * A rotation for heads of {@code headDim} (D, even) channels.
    *
    * @param maxPositions the largest number of positions that will be asked for
    */
-  public Rope(int headDim, double theta, int maxPositions, Device device) {
+  public Rope(RopeConfig config, int headDim, int maxPositions, Device device) {
+    this.config = config;
     this.headDim = headDim;
-    this.theta = theta;
     this.maxPositions = maxPositions;
     this.device = device;
-    int first = Math.min(SMALLEST_TABLE, maxPositions);
-    this.cos = table(first, true).keep();
-    this.sin = table(first, false).keep();
   }
 
-  /** {@code x [B,H,S,D]} turned; its first position is {@code start}. */
-  public Tensor apply(Tensor x, long start) {
-    long positions = x.size(2);
-    grow(start + positions);
-    Tensor c = cos.narrow(0, start, positions).to(x.dtype());
-    Tensor s = sin.narrow(0, start, positions).to(x.dtype());
-    long half = headDim / 2;
-    Tensor a = x.narrow(-1, 0, half);
-    Tensor b = x.narrow(-1, half, half);
-    return Tensor.cat(List.of(a.mul(c).sub(b.mul(s)), b.mul(c).add(a.mul(s))), -1);
+  /** What is computed. */
+  public RopeConfig config() {
+    return config;
   }
 
-  /** Cosines of the angles of positions 0 .. positions-1: [positions, D/2], F32. */
+  /** {@code x [B,H,S,D]} turned, its tokens standing where {@code span} says. */
+  Tensor apply(Tensor x, Span span) {
+    Angles angles = at(span);
+    Tensor c = angles.cos.to(x.dtype());
+    Tensor s = angles.sin.to(x.dtype());
+    long rotated = config.rotatedOf(headDim);
+    long half = rotated / 2;
+    Tensor a;
+    Tensor b;
+    if (config.interleaved()) {
+      Tensor pairs = x.narrow(-1, 0, rotated).reshape(x.size(0), x.size(1), x.size(2), half, 2);
+      a = pairs.select(-1, 0);
+      b = pairs.select(-1, 1);
+    } else {
+      a = x.narrow(-1, 0, half);
+      b = x.narrow(-1, half, half);
+    }
+    // Interleaved pairs come out as two halves: queries and keys alike, so their products agree.
+    List<Tensor> parts = new ArrayList<>();
+    parts.add(a.mul(c).sub(b.mul(s)));
+    parts.add(b.mul(c).add(a.mul(s)));
+    if (rotated < headDim) {
+      parts.add(x.narrow(-1, rotated, headDim - rotated));
+    }
+    return Tensor.cat(parts, -1);
+  }
+
+  /** Cosines of the angles of positions 0 .. positions-1: [positions, R/2], F32. */
   Tensor cosines(long positions) {
-    grow(positions);
-    return cos.narrow(0, 0, positions);
+    return angles((int) positions, (int) positions).cos.narrow(0, 0, positions);
   }
 
-  /** Sines of the angles of positions 0 .. positions-1: [positions, D/2], F32. */
+  /** Sines of the angles of positions 0 .. positions-1: [positions, R/2], F32. */
   Tensor sines(long positions) {
-    grow(positions);
-    return sin.narrow(0, 0, positions);
+    return angles((int) positions, (int) positions).sin.narrow(0, 0, positions);
   }
 
-  private void grow(long positions) {
-    if (positions <= cos.size(0)) {
-      return;
+  /** [S,R/2] where all sequences agree, else [B,1,S,R/2]. */
+  private Angles at(Span span) {
+    if (span.aligned()) {
+      Angles all = angles(span.end(), span.end());
+      return new Angles(
+          all.cos.narrow(0, span.start(), span.count()),
+          all.sin.narrow(0, span.start(), span.count()));
+    }
+    List<Tensor> cos = new ArrayList<>();
+    List<Tensor> sin = new ArrayList<>();
+    for (int row = 0; row < span.rows(); row++) {
+      long[] positions = new long[span.count()];
+      for (int i = 0; i < positions.length; i++) {
+        positions[i] = span.position(row, span.start() + i);
+      }
+      Tensor index = Tensor.of(positions, positions.length).to(device);
+      Angles all = angles(span.length(row), span.end());
+      cos.add(all.cos.indexSelect(0, index));
+      sin.add(all.sin.indexSelect(0, index));
+    }
+    return new Angles(Tensor.stack(cos, 0).unsqueeze(1), Tensor.stack(sin, 0).unsqueeze(1));
+  }
+
+  /** A table of at least {@code positions} for a text of {@code length} tokens. */
+  private Angles angles(int length, int positions) {
+    int regime = regime(length);
+    Angles known = tables.get(regime);
+    if (known != null && known.cos.size(0) >= positions) {
+      return known;
     }
     if (positions > maxPositions) {
       throw new IllegalArgumentException(
           "position " + (positions - 1) + " of at most " + maxPositions);
     }
-    int next = (int) Math.min(maxPositions, Math.max(positions, 2 * cos.size(0)));
-    close();
-    cos = table(next, true).keep();
-    sin = table(next, false).keep();
+    int twice = known == null ? SMALLEST_TABLE : (int) Math.min(1 << 30, 2 * known.cos.size(0));
+    Angles made = table(length, Math.min(maxPositions, Math.max(positions, twice)));
+    if (tables.size() == MOST_TABLES) {
+      close();
+    }
+    Angles before = tables.put(regime, made);
+    if (before != null) {
+      before.close();
+    }
+    return made;
   }
 
-  /** [positions, D/2] in F32: the angles are rounded as the released models' code rounds them. */
-  private Tensor table(int positions, boolean cosine) {
-    int half = headDim / 2;
-    float[] values = new float[positions * half];
-    for (int j = 0; j < half; j++) {
-      float power = (float) Math.pow(theta, (double) ((float) (2 * j) / headDim));
-      float frequency = 1 / power;
-      for (int p = 0; p < positions; p++) {
-        float angle = p * frequency;
-        values[p * half + j] = (float) (cosine ? Math.cos(angle) : Math.sin(angle));
+  /** Texts of the same regime are turned alike. */
+  private int regime(int length) {
+    return switch (config.scaling()) {
+      case RopeConfig.Scaling.Dynamic s -> Math.max(length, s.original());
+      case RopeConfig.Scaling.LongRope s -> length > s.original() ? 1 : 0;
+      default -> 0;
+    };
+  }
+
+  /** The angles are rounded as the released models' code rounds them. */
+  private Angles table(int length, int positions) {
+    RopeTable table = RopeTable.of(config, headDim, length);
+    float[] frequencies = table.frequencies();
+    int half = frequencies.length;
+    float[] cos = new float[positions * half];
+    float[] sin = new float[positions * half];
+    for (int p = 0; p < positions; p++) {
+      for (int j = 0; j < half; j++) {
+        float angle = p * frequencies[j];
+        cos[p * half + j] = (float) (Math.cos(angle) * table.magnitude());
+        sin[p * half + j] = (float) (Math.sin(angle) * table.magnitude());
       }
     }
-    return Tensor.of(values, positions, half).to(device);
+    return new Angles(
+        Tensor.of(cos, positions, half).to(device).keep(),
+        Tensor.of(sin, positions, half).to(device).keep());
   }
 
   /** Frees the tables. */
   @Override
   public void close() {
-    cos.close();
-    sin.close();
+    tables.values().forEach(Angles::close);
+    tables.clear();
   }
 }

@@ -23,8 +23,9 @@ public final class Fixed {
             32,
             AttentionConfig.of(32, 4).withKvHeads(2),
             FeedForwardConfig.every(2, new FeedForwardConfig.Moe(moe)))
-        .withMaxPositions(64)
-        .withInitStd(0.3);
+        .toBuilder()
+        .maxPositions(64)
+        .initStd(0.3).build();
   }
 
   /** A model with experts that differ much. */

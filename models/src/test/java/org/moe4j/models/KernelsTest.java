@@ -115,7 +115,7 @@ class KernelsTest {
     int heads = 4;
     int kvHeads = 2;
     long d = 6;
-    try (Rope rope = new Rope((int) d, 10_000, 64, org.moe4j.tensor.Device.CPU)) {
+    try (Rope rope = new Rope(RopeConfig.of(10_000), (int) d, 64, org.moe4j.tensor.Device.CPU)) {
       Tensor q = leaf(3, 11, heads * d);
       Tensor k = leaf(3, 11, kvHeads * d);
       Tensor v = leaf(3, 11, kvHeads * d);
@@ -131,8 +131,8 @@ class KernelsTest {
                   .sum(),
           () ->
               Ops.attention(
-                      rope.apply(split(q, heads), 0),
-                      rope.apply(split(k, kvHeads), 0),
+                      rope.apply(split(q, heads), Span.whole(11)),
+                      rope.apply(split(k, kvHeads), Span.whole(11)),
                       split(v, kvHeads),
                       null,
                       true,

@@ -32,19 +32,20 @@ public final class Tiny {
   private Tiny() {}
 
   private static DecoderConfig decoder(AttentionConfig a, List<FeedForwardConfig> ffn) {
-    return DecoderConfig.of(VOCAB, 32, a, ffn).withMaxPositions(64).withInitStd(0.3);
+    return DecoderConfig.of(VOCAB, 32, a, ffn)
+        .toBuilder().maxPositions(64).initStd(0.3).build();
   }
 
   public static DecoderConfig olmoe() {
     MoeConfig moe = MoeConfig.builder(32, 24, 6, 3).gating(Gating.SOFTMAX_TOP_K).build();
-    AttentionConfig a =
-        AttentionConfig.of(32, 4).withQkNorm(AttentionConfig.QkNorm.WHOLE).withRopeTheta(500);
+    GroupedQueryConfig a =
+        GroupedQueryConfig.of(32, 4).withQkNorm(GroupedQueryConfig.QkNorm.WHOLE).withRopeTheta(500);
     return decoder(a, FeedForwardConfig.every(2, new FeedForwardConfig.Moe(moe)));
   }
 
   public static DecoderConfig mixtral() {
     MoeConfig moe = MoeConfig.builder(32, 24, 4, 2).gating(Gating.MIXTRAL).build();
-    AttentionConfig a = AttentionConfig.of(32, 4).withKvHeads(2);
+    GroupedQueryConfig a = GroupedQueryConfig.of(32, 4).withKvHeads(2);
     return decoder(a, FeedForwardConfig.every(2, new FeedForwardConfig.Moe(moe)));
   }
 
@@ -59,10 +60,11 @@ public final class Tiny {
             .balance(new RouterZLoss(), 0.25)
             .build();
     return decoder(
-            AttentionConfig.of(32, 4).withKvHeads(1),
+            GroupedQueryConfig.of(32, 4).withKvHeads(1),
             FeedForwardConfig.firstDense(3, 1, FeedForwardConfig.swiglu(40), moe))
-        .withNorm(NormKind.LAYER, 1e-6)
-        .withTiedEmbeddings(true);
+        .toBuilder()
+        .norm(NormKind.LAYER).normEps(1e-6)
+        .tiedEmbeddings(true).build();
   }
 
   /** S01's noisy gate in every other layer, a capacity, and a balance loss on its noise. */
@@ -78,7 +80,7 @@ public final class Tiny {
             .init(InitScheme.T5)
             .build();
     return decoder(
-        AttentionConfig.of(32, 4),
+        GroupedQueryConfig.of(32, 4),
         FeedForwardConfig.everyOther(2, FeedForwardConfig.swiglu(40), moe));
   }
 
@@ -92,7 +94,7 @@ public final class Tiny {
             .build();
     FeedForwardConfig sparse = new FeedForwardConfig.Moe(moe);
     return decoder(
-        AttentionConfig.of(32, 4), List.of(sparse, FeedForwardConfig.swiglu(40), sparse));
+        GroupedQueryConfig.of(32, 4), List.of(sparse, FeedForwardConfig.swiglu(40), sparse));
   }
 
   /** State of two kinds: a controlled selection bias, and balance coefficients that adapt. */
@@ -106,13 +108,13 @@ public final class Tiny {
             .balance(new CommunicationBalance(), 0)
             .init(InitScheme.T5)
             .build();
-    AttentionConfig a = AttentionConfig.of(32, 4);
+    GroupedQueryConfig a = GroupedQueryConfig.of(32, 4);
     return decoder(a, FeedForwardConfig.every(2, new FeedForwardConfig.Moe(moe)));
   }
 
   public static DecoderConfig dense() {
     return decoder(
-        AttentionConfig.of(32, 2), FeedForwardConfig.every(2, FeedForwardConfig.swiglu(40)));
+        GroupedQueryConfig.of(32, 2), FeedForwardConfig.every(2, FeedForwardConfig.swiglu(40)));
   }
 
   /** One of every kind of shape. */
@@ -125,7 +127,8 @@ public final class Tiny {
         recurrent(),
         controlled(),
         dense(),
-        mixtral().withNorm(NormKind.LAYER, 1e-5));
+        mixtral()
+        .toBuilder().norm(NormKind.LAYER).normEps(1e-5).build());
   }
 
   public static Decoder model(DecoderConfig config, long seed) {

@@ -104,14 +104,14 @@ public record Inspection(
     DecoderConfig c = summary.config();
     return new Inspection(
         folder,
-        summary.layout().modelType(),
+        summary.modelType(),
         summary.type(),
         c.parameters().total(),
         c.parameters().active(),
         c.layers(),
         c.hidden(),
         c.attention().heads(),
-        c.attention().kvHeads(),
+        c.attention().cached().heads(),
         c.vocab(),
         c.maxPositions(),
         sparse(c),

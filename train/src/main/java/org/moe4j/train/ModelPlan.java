@@ -21,7 +21,7 @@ import org.moe4j.MoeConfig;
 import org.moe4j.OptionKey;
 import org.moe4j.RouterRegistry;
 import org.moe4j.RouterZLoss;
-import org.moe4j.models.AttentionConfig;
+import org.moe4j.models.GroupedQueryConfig;
 import org.moe4j.models.DecoderConfig;
 import org.moe4j.models.FeedForwardConfig;
 import org.moe4j.models.NormKind;
@@ -65,20 +65,21 @@ public final class ModelPlan {
     ModelSection m = config.model();
     MoeConfig moe = moe(config);
     MoeConfig told = domains > moe.experts() ? moe.knowing("domains", domains) : moe;
-    AttentionConfig attention =
-        AttentionConfig.of(m.hidden(), m.heads())
+    GroupedQueryConfig attention =
+        GroupedQueryConfig.of(m.hidden(), m.heads())
             .withKvHeads(m.kvHeads())
             .withRopeTheta(m.ropeTheta())
-            .withQkNorm(m.qkNorm() ? AttentionConfig.QkNorm.WHOLE : AttentionConfig.QkNorm.NONE);
+            .withQkNorm(m.qkNorm() ? GroupedQueryConfig.QkNorm.WHOLE : GroupedQueryConfig.QkNorm.NONE);
     FeedForwardConfig dense = new FeedForwardConfig.Dense(form(config.moe().activation()), m.ffn());
     List<FeedForwardConfig> layers = new ArrayList<>();
     for (int i = 0; i < m.layers(); i++) {
       layers.add(m.placement().hasExperts(i) ? new FeedForwardConfig.Moe(told) : dense);
     }
-    return DecoderConfig.of(vocab, m.hidden(), attention, layers)
-        .withNorm(m.norm() == ModelSection.Norm.RMSNORM ? NormKind.RMS : NormKind.LAYER, 1e-5)
-        .withMaxPositions(Math.max(config.data().sequenceLength(), SHORTEST_REACH))
-        .withTiedEmbeddings(m.tieEmbeddings());
+    return DecoderConfig.builder(vocab, m.hidden(), attention, layers)
+        .norm(m.norm() == ModelSection.Norm.RMSNORM ? NormKind.RMS : NormKind.LAYER)
+        .maxPositions(Math.max(config.data().sequenceLength(), SHORTEST_REACH))
+        .tiedEmbeddings(m.tieEmbeddings())
+        .build();
   }
 
   /** The sparse layer of {@code config}. */

@@ -8,7 +8,7 @@ import org.moe4j.Gating;
 import org.moe4j.MoeConfig;
 import org.moe4j.ParameterStore;
 import org.moe4j.TokenContext;
-import org.moe4j.models.AttentionConfig;
+import org.moe4j.models.GroupedQueryConfig;
 import org.moe4j.models.Decoder;
 import org.moe4j.models.DecoderConfig;
 import org.moe4j.models.FeedForwardConfig;
@@ -72,14 +72,14 @@ public record TrainingBenchmark(
             .gating(Gating.SOFTMAX_TOP_K)
             .balance(BalanceRegistry.named("mixtral"), 0.01)
             .build();
-    AttentionConfig attention =
-        AttentionConfig.of(hidden, heads).withQkNorm(AttentionConfig.QkNorm.WHOLE);
-    return DecoderConfig.of(
+    GroupedQueryConfig attention =
+        GroupedQueryConfig.of(hidden, heads).withQkNorm(GroupedQueryConfig.QkNorm.WHOLE);
+    return DecoderConfig.builder(
             vocab,
             hidden,
             attention,
             FeedForwardConfig.every(layers, new FeedForwardConfig.Moe(moe)))
-        .withMaxPositions(Math.max(seq, 1));
+        .maxPositions(Math.max(seq, 1)).build();
   }
 
   /** Runs a few steps to warm up and then {@code steps}. */

@@ -16,11 +16,11 @@ import org.moe4j.tensor.DType;
  * What a checkpoint is made of, read from its configuration and headers alone, so that it may be
  * larger than the machine's memory.
  *
- * @param layout its family
+ * @param modelType its family
  * @param config the decoder
  * @param parts every part of a parameter as it is stored
  */
-public record CheckpointSummary(HfLayout layout, DecoderConfig config, List<Stored> parts) {
+public record CheckpointSummary(String modelType, DecoderConfig config, List<Stored> parts) {
   /**
    * A part of a parameter in the file.
    *
@@ -41,7 +41,7 @@ public record CheckpointSummary(HfLayout layout, DecoderConfig config, List<Stor
     try (OpenCheckpoint file = OpenCheckpoint.open(folder);
         Decoder model = new Decoder(file.config(), ParameterStore.shapes(DType.F32))) {
       List<Stored> parts = new ArrayList<>();
-      for (Map.Entry<DiskTensor, WeightSource> e : file.sources(model, file.form()).entrySet()) {
+      for (Map.Entry<DiskTensor, WeightSource> e : file.sources(model).entrySet()) {
         WeightSource source = e.getValue();
         double perElement = (double) source.bytes() / Math.max(1, e.getKey().elements());
         for (DiskTensor.Part part : e.getKey().parts()) {
@@ -50,7 +50,7 @@ public record CheckpointSummary(HfLayout layout, DecoderConfig config, List<Stor
           parts.add(new Stored(p.name(), p.role(), source.label(), part.count(), bytes));
         }
       }
-      return new CheckpointSummary(file.layout(), file.config(), List.copyOf(parts));
+      return new CheckpointSummary(file.family().modelType(), file.config(), List.copyOf(parts));
     }
   }
 

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -167,6 +168,10 @@ final class ConfigFile {
     return node.intValue();
   }
 
+  int naturalOr(int absent, String name) {
+    return has(name) ? natural(name) : absent;
+  }
+
   double number(String... aliases) {
     JsonNode node = required(aliases);
     if (!node.isNumber() || !Double.isFinite(node.doubleValue())) {
@@ -200,6 +205,76 @@ final class ConfigFile {
 
   String textOr(String absent, String... aliases) {
     return has(aliases) ? text(aliases) : absent;
+  }
+
+  /** The strings of a list; none if the field is absent. */
+  List<String> texts(String name) {
+    List<String> all = new ArrayList<>();
+    for (JsonNode node : list(name)) {
+      if (!node.isString()) {
+        throw failure(name + " " + shown(node) + ": must be a string");
+      }
+      all.add(node.stringValue());
+    }
+    return all;
+  }
+
+  /** The numbers of a list under the first alias that is there. */
+  List<Double> numbers(String... aliases) {
+    required(aliases);
+    List<Double> all = new ArrayList<>();
+    for (JsonNode node : list(aliases)) {
+      if (!node.isNumber() || !Double.isFinite(node.doubleValue())) {
+        throw failure(aliases[0] + " " + shown(node) + ": must be numbers");
+      }
+      all.add(node.doubleValue());
+    }
+    return all;
+  }
+
+  /** The whole numbers of at least 0 of a list. */
+  List<Integer> integerList(String name) {
+    required(name);
+    List<Integer> all = new ArrayList<>();
+    for (JsonNode node : list(name)) {
+      if (!node.isIntegralNumber() || !node.canConvertToInt() || node.intValue() < 0) {
+        throw failure(name + " " + shown(node) + ": must be whole numbers of at least 0");
+      }
+      all.add(node.intValue());
+    }
+    return all;
+  }
+
+  /** A whole number of at least 1 for each layer, or one for all. */
+  List<Integer> perLayer(String name, int layers) {
+    if (!required(name).isArray()) {
+      return Collections.nCopies(layers, positive(name));
+    }
+    List<Integer> all = integerList(name);
+    if (all.contains(0)) {
+      throw failure(name + " 0: must be whole numbers of at least 1");
+    }
+    if (all.size() != layers) {
+      throw failure(name + " has " + all.size() + " entries for " + layers + " layers");
+    }
+    return all;
+  }
+
+  private Iterable<JsonNode> list(String... aliases) {
+    Optional<JsonNode> node = find(aliases);
+    if (node.isPresent() && !node.get().isArray()) {
+      throw failure(aliases[0] + " " + shown(node.get()) + ": must be a list");
+    }
+    return node.isPresent() ? node.get() : List.of();
+  }
+
+  /** The object {@code name} as a configuration of its own. */
+  ConfigFile within(String name) {
+    JsonNode node = required(name);
+    if (!node.isObject()) {
+      throw failure(name + ": must be an object");
+    }
+    return new ConfigFile(path, inside + name + ".", node);
   }
 
   /** The numbers of a field that holds one, a list of them or nothing. */

@@ -5,18 +5,22 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.moe4j.ParameterStore;
 import org.moe4j.models.Decoder;
 import org.moe4j.tensor.AtomicFile;
 import org.moe4j.tensor.AtomicFolder;
 import org.moe4j.tensor.DType;
+import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.SafetensorsWriter;
+import org.moe4j.tensor.StoredTensor;
+import org.moe4j.tensor.Tensor;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
@@ -33,27 +37,6 @@ public final class Conversion {
 
   private Conversion() {}
 
-  /** In what form routed experts are stored. */
-  public enum Layout {
-    /** As the family was released; mostly three tensors per expert. */
-    PER_EXPERT,
-    /** Two stacked tensors per layer, as transformers 5 has them in memory. */
-    FUSED;
-
-    /** The name on the command line. */
-    public String label() {
-      return name().toLowerCase(Locale.ROOT).replace('_', '-');
-    }
-
-    private LlamaNames.Form form() {
-      return this == FUSED ? LlamaNames.Form.FUSED : LlamaNames.Form.PER_EXPERT;
-    }
-
-    private static Layout of(LlamaNames.Form form) {
-      return form == LlamaNames.Form.FUSED ? FUSED : PER_EXPERT;
-    }
-  }
-
   /**
    * What to change.
    *
@@ -61,7 +44,7 @@ public final class Conversion {
    * @param dtype of the weights, F32, BF16 or F16; empty: as they are, FP8 and MXFP4 as BF16
    * @param maxShardBytes the largest file, unless one tensor alone is larger
    */
-  public record Options(Optional<Layout> layout, Optional<DType> dtype, long maxShardBytes) {}
+  public record Options(Optional<ExpertLayout> layout, Optional<DType> dtype, long maxShardBytes) {}
 
   /**
    * What was written.
@@ -71,11 +54,12 @@ public final class Conversion {
    * @param tensors their number
    * @param bytes of the weights
    */
-  public record Result(String family, Layout layout, int tensors, long bytes) {}
+  public record Result(String family, ExpertLayout layout, int tensors, long bytes) {}
 
   /**
    * Converts the checkpoint in the folder {@code from} into the folder {@code to}, which appears
-   * only when it is complete. Small files beside the weights, as the tokenizer's, are copied.
+   * only when it is complete. Small files beside the weights, as the tokenizer's, are copied, and
+   * so are tensors without a meaning for the decoder, as those of another modality.
    *
    * @throws MoeException if the checkpoint is damaged, its family has no such layout, {@code to} has
    *     something in it or cannot be written; nothing of it is left then
@@ -84,22 +68,23 @@ public final class Conversion {
     AtomicFolder.requireAbsent(to);
     try (OpenCheckpoint file = OpenCheckpoint.open(from);
         Decoder model = new Decoder(file.config(), ParameterStore.shapes(DType.F32))) {
-      Layout layout = options.layout().orElseGet(() -> Layout.of(file.form()));
-      if (!file.forms().contains(layout.form())) {
-        List<String> known = file.forms().stream().map(f -> Layout.of(f).label()).toList();
+      ExpertLayout layout = options.layout().orElseGet(file::layout);
+      List<ExpertLayout> known = file.family().layouts();
+      if (!known.contains(layout)) {
         throw new MoeException(
             from
                 + ": layout "
                 + layout.label()
                 + ": the family "
-                + file.layout().modelType()
+                + file.family().modelType()
                 + " has only "
-                + String.join(", ", known));
+                + known.stream().map(ExpertLayout::label).collect(Collectors.joining(", ")));
       }
-      Map<DiskTensor, WeightSource> sources = file.sources(model, file.form());
-      WeightMap target = file.names(model, layout.form());
+      Map<DiskTensor, WeightSource> sources = file.sources(model);
+      WeightMap target = file.family().names(model, layout);
       try (WeightStream stream = new WeightStream(sources, target, options.dtype(), progress)) {
-        List<SafetensorsWriter.Item> items = stream.items(target);
+        List<SafetensorsWriter.Item> items = new ArrayList<>(stream.items(target));
+        file.others(sources).forEach((name, source) -> items.add(unchanged(name, source)));
         boolean scaled =
             sources.values().stream().anyMatch(s -> !(s instanceof WeightSource.Plain));
         AtomicFolder.write(
@@ -112,9 +97,22 @@ public final class Conversion {
                   folder, items, Map.of("format", "pt"), options.maxShardBytes());
             });
         long bytes = items.stream().mapToLong(i -> i.stored().bytes()).sum();
-        return new Result(file.layout().modelType(), layout, items.size(), bytes);
+        return new Result(file.family().modelType(), layout, items.size(), bytes);
       }
     }
+  }
+
+  /** What means nothing to the model, as it is; codes and scales as BF16. */
+  private static SafetensorsWriter.Item unchanged(String name, WeightSource source) {
+    DType dtype = source instanceof WeightSource.Plain ? source.dtype() : DType.BF16;
+    StoredTensor stored = new StoredTensor(name, dtype, source.shape());
+    return new SafetensorsWriter.Item(
+        stored,
+        () -> {
+          Tensor whole = Tensor.empty(dtype, Device.CPU, stored.sizes());
+          source.read(0, whole);
+          return whole;
+        });
   }
 
   /** The configuration with the weights' new type, and without the codes that are no more. */

@@ -6,7 +6,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
-import java.util.function.Predicate;
 import org.moe4j.Parameter;
 import org.moe4j.ParameterStore;
 import org.moe4j.Role;
@@ -62,10 +61,10 @@ public final class HfCheckpoint {
   /**
    * A model that was read; the caller closes it.
    *
-   * @param layout the family it was stored as
+   * @param modelType the family it was stored as
    * @param tokens the special tokens of its {@code config.json}
    */
-  public record Loaded(Decoder model, HfLayout layout, SpecialTokens tokens) {}
+  public record Loaded(Decoder model, String modelType, SpecialTokens tokens) {}
 
   /**
    * Saves a model into {@code folder}. Each file appears whole or not at all and the weights come
@@ -80,7 +79,7 @@ public final class HfCheckpoint {
     HfLayout layout = choice.layout();
     AtomicFile.write(folder.resolve(ConfigFile.NAME), config(model.config(), layout, options));
     List<SafetensorsWriter.Item> items = new ArrayList<>();
-    for (DiskTensor tensor : names(model, layout, LlamaNames.Form.PER_EXPERT).list()) {
+    for (DiskTensor tensor : layout.family().names(model, ExpertLayout.RELEASED).list()) {
       Parameter first = tensor.parts().getFirst().parameter();
       DType dtype = first.role() instanceof Role.State ? first.tensor().dtype() : options.dtype();
       StoredTensor stored = new StoredTensor(tensor.name(), dtype, tensor.shape());
@@ -97,7 +96,7 @@ public final class HfCheckpoint {
     if (layout == HfLayout.MOE4J) {
       Moe4jConfigs.write(root, config);
     } else {
-      LlamaConfigs.write(root, config, layout);
+      LlamaConfigWriter.write(root, config, layout == HfLayout.OLMOE);
     }
     root.put("dtype", torchName(options.dtype()));
     root.put("torch_dtype", torchName(options.dtype()));
@@ -133,15 +132,6 @@ public final class HfCheckpoint {
     };
   }
 
-  /** The names of a model's tensors on disk. */
-  static WeightMap names(Decoder model, HfLayout layout, LlamaNames.Form form) {
-    return switch (layout) {
-      case OLMOE -> OlmoeNames.of(model, form);
-      case MIXTRAL -> MixtralNames.of(model, form);
-      case MOE4J -> Moe4jNames.of(model);
-    };
-  }
-
   /** Reads a checkpoint with F32 parameters on the CPU. */
   public static Loaded load(Path folder) {
     return load(folder, Device.CPU, DType.F32);
@@ -164,8 +154,8 @@ public final class HfCheckpoint {
       ParameterStore store = ParameterStore.uninitialised(device, dtype);
       try {
         Decoder model = new Decoder(file.config(), store);
-        WeightLoader.read(file.sources(model, file.form()), progress);
-        return new Loaded(model, file.layout(), file.tokens());
+        WeightLoader.read(file.sources(model), progress);
+        return new Loaded(model, file.family().modelType(), file.tokens());
       } catch (RuntimeException e) {
         store.close();
         throw e;
@@ -183,27 +173,15 @@ public final class HfCheckpoint {
     return torch ? TorchFile.open(folder) : Safetensors.open(folder);
   }
 
-  static HfLayout layout(ConfigFile file) {
-    String type = file.text("model_type");
-    for (HfLayout layout : HfLayout.values()) {
-      if (layout.modelType().equals(type)) {
-        return layout;
-      }
-    }
-    throw file.failure(
-        "model_type " + type + " is not supported; supported: olmoe, mixtral, moe4j");
-  }
-
   /** The configuration, refused if it asks for far more memory than there are weights. */
-  static DecoderConfig config(ConfigFile file, HfLayout layout, StoredTensors weights) {
+  static DecoderConfig config(ConfigFile file, Family family, StoredTensors weights) {
     int tensors = weights.names().size();
     String layers = "num_hidden_layers";
     if (file.has(layers) && file.positive(layers) > tensors) {
       throw file.failure(
           layers + " " + file.positive(layers) + ", but the weights are " + tensors + " tensors");
     }
-    DecoderConfig config =
-        layout == HfLayout.MOE4J ? Moe4jConfigs.read(file) : LlamaConfigs.read(file, layout);
+    DecoderConfig config = file.checked(() -> family.config(file));
     long stored = weights.names().stream().mapToLong(n -> weights.describe(n).elements()).sum();
     long wanted;
     try {
@@ -220,12 +198,5 @@ public final class HfCheckpoint {
               + stored);
     }
     return config;
-  }
-
-  /** Names on disk without a meaning for the model. */
-  static Predicate<String> ignored(DecoderConfig config) {
-    return name ->
-        name.endsWith("rotary_emb.inv_freq")
-            || (config.tiedEmbeddings() && name.equals("lm_head.weight"));
   }
 }

@@ -17,10 +17,11 @@ import org.moe4j.LinearRouter;
 import org.moe4j.MoeConfig;
 import org.moe4j.Phase;
 import org.moe4j.Role;
-import org.moe4j.models.AttentionConfig;
 import org.moe4j.models.Decoder;
 import org.moe4j.models.DecoderConfig;
+import org.moe4j.models.GroupedQueryConfig;
 import org.moe4j.models.NormKind;
+import org.moe4j.models.RopeConfig;
 
 /**
  * The families of Hugging Face checkpoints that a decoder can be saved as. The first one whose
@@ -58,6 +59,15 @@ public enum HfLayout {
   /** The {@code model_type} in {@code config.json}. */
   public String modelType() {
     return name().toLowerCase(Locale.ROOT);
+  }
+
+  /** The family's names and fields. */
+  Family family() {
+    return switch (this) {
+      case OLMOE -> new OlmoeFamily();
+      case MIXTRAL -> new MixtralFamily();
+      case MOE4J -> new Moe4jFamily();
+    };
   }
 
   /** Chooses the layout of a configuration. */
@@ -111,7 +121,7 @@ public enum HfLayout {
       return routers;
     }
     Set<String> stored =
-        HfCheckpoint.names(model, this, LlamaNames.Form.PER_EXPERT).list().stream()
+        family().names(model, ExpertLayout.RELEASED).list().stream()
             .flatMap(tensor -> tensor.parts().stream())
             .map(part -> part.parameter().name())
             .collect(Collectors.toSet());
@@ -123,9 +133,11 @@ public enum HfLayout {
 
   private static List<String> olmoe(DecoderConfig c) {
     List<String> why = sparseLlama(c, List.of(Gating.SOFTMAX_TOP_K, Gating.MIXTRAL));
-    AttentionConfig a = c.attention();
-    if (a.qkNorm() != AttentionConfig.QkNorm.WHOLE) {
-      why.add("no norms on queries and keys");
+    if (!(c.attention() instanceof GroupedQueryConfig a)) {
+      return why;
+    }
+    if (a.qkNorm() != GroupedQueryConfig.QkNorm.WHOLE) {
+      why.add("no norms on whole queries and keys");
     }
     if (a.queryWidth() != c.hidden()) {
       why.add("heads times head_dim is not the hidden size");
@@ -136,7 +148,8 @@ public enum HfLayout {
   private static List<String> mixtral(DecoderConfig c) {
     // Softmax over the chosen alone is the same function as renormalising a softmax over all.
     List<String> why = sparseLlama(c, List.of(Gating.MIXTRAL, Gating.TOP_K_SOFTMAX));
-    if (c.attention().qkNorm() != AttentionConfig.QkNorm.NONE) {
+    if (c.attention() instanceof GroupedQueryConfig a
+        && a.qkNorm() != GroupedQueryConfig.QkNorm.NONE) {
       why.add("norms on queries and keys");
     }
     return why;
@@ -147,6 +160,9 @@ public enum HfLayout {
     List<String> why = new ArrayList<>();
     if (c.norm() != NormKind.RMS) {
       why.add("LayerNorm");
+    }
+    if (!plain(c)) {
+      why.add("attention or residuals of another kind");
     }
     List<MoeConfig> moe = c.feedForward().stream().flatMap(f -> f.sparse().stream()).toList();
     if (moe.size() != c.layers()) {
@@ -163,6 +179,9 @@ public enum HfLayout {
     if (moe.stream().anyMatch(m -> m.sharedWidth() > 0)) {
       why.add("a shared expert");
     }
+    if (moe.stream().anyMatch(MoeConfig::outputBias)) {
+      why.add("a bias on the sparse layer's output");
+    }
     if (moe.stream().anyMatch(HfLayout::adapts)) {
       why.add("balance coefficients that adapt");
     }
@@ -171,6 +190,20 @@ public enum HfLayout {
     }
     why.addAll(routing(moe.getFirst(), gatings));
     return why;
+  }
+
+  /** Llama's own attention and residuals, whatever its norms. */
+  private static boolean plain(DecoderConfig c) {
+    return c.attention() instanceof GroupedQueryConfig a
+        && a.equals(
+            GroupedQueryConfig.of(
+                    a.heads(), a.kvHeads(), a.headDim(), RopeConfig.of(a.rope().theta()))
+                .withQkNorm(a.qkNorm()))
+        && c.windows().isEmpty()
+        && c.placement() == DecoderConfig.NormPlacement.PRE
+        && c.finalNormEps() == c.normEps()
+        && c.multipliers().equals(DecoderConfig.Multipliers.NONE)
+        && !c.headBias();
   }
 
   /** What these families say once for all layers. */

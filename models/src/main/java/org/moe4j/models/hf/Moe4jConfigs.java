@@ -1,9 +1,12 @@
 package org.moe4j.models.hf;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonSubTypes;
 import com.fasterxml.jackson.annotation.JsonTypeInfo;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import org.moe4j.Activation;
 import org.moe4j.AdaptiveBalance;
 import org.moe4j.Balance;
 import org.moe4j.BalanceTerm;
@@ -30,6 +33,12 @@ import org.moe4j.RouterZLoss;
 import org.moe4j.SparsityL1;
 import org.moe4j.VMoeBalance;
 import org.moe4j.models.AttentionConfig;
+import org.moe4j.models.AttentionExpertsConfig;
+import org.moe4j.models.GroupedQueryConfig;
+import org.moe4j.models.LatentConfig;
+import org.moe4j.models.RopeConfig;
+import org.moe4j.models.DecoderConfig.Multipliers;
+import org.moe4j.models.DecoderConfig.NormPlacement;
 import org.moe4j.models.DecoderConfig;
 import org.moe4j.models.FeedForwardConfig;
 import org.moe4j.models.NormKind;
@@ -43,6 +52,8 @@ final class Moe4jConfigs {
       JsonMapper.builder()
           .addMixIn(CapacityRule.class, Rules.class)
           .addMixIn(Balance.class, Losses.class)
+          .addMixIn(AttentionConfig.class, Attentions.class)
+          .addMixIn(RopeConfig.Scaling.class, Scalings.class)
           .enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
           .build();
 
@@ -80,6 +91,41 @@ final class Moe4jConfigs {
   })
   private interface Losses {}
 
+  /** An {@link ExpertForm}; most have no clamp, and then the file does not speak of it. */
+  @JsonInclude(JsonInclude.Include.NON_EMPTY)
+  private record Form(
+      Activation activation, boolean gated, boolean biases, Optional<ExpertForm.Clamp> clamp) {
+    static Form of(ExpertForm f) {
+      Optional<ExpertForm.Clamp> clamp =
+          Optional.of(f.clamp()).filter(c -> !c.equals(ExpertForm.Clamp.NONE));
+      return new Form(f.activation(), f.gated(), f.biases(), clamp);
+    }
+
+    ExpertForm form() {
+      return new ExpertForm(activation, gated, biases, clamp.orElse(ExpertForm.Clamp.NONE));
+    }
+  }
+
+  /** The kinds of attention by name. */
+  @JsonTypeInfo(use = JsonTypeInfo.Id.NAME, property = "kind")
+  @JsonSubTypes({
+    @JsonSubTypes.Type(value = GroupedQueryConfig.class, name = "grouped-query"),
+    @JsonSubTypes.Type(value = LatentConfig.class, name = "latent"),
+    @JsonSubTypes.Type(value = AttentionExpertsConfig.class, name = "experts")
+  })
+  private interface Attentions {}
+
+  /** The scalings of rotary embeddings by name. */
+  @JsonTypeInfo(use = JsonTypeInfo.Id.NAME, property = "type")
+  @JsonSubTypes({
+    @JsonSubTypes.Type(value = RopeConfig.Scaling.None.class, name = "none"),
+    @JsonSubTypes.Type(value = RopeConfig.Scaling.Linear.class, name = "linear"),
+    @JsonSubTypes.Type(value = RopeConfig.Scaling.Dynamic.class, name = "dynamic"),
+    @JsonSubTypes.Type(value = RopeConfig.Scaling.Yarn.class, name = "yarn"),
+    @JsonSubTypes.Type(value = RopeConfig.Scaling.LongRope.class, name = "longrope")
+  })
+  private interface Scalings {}
+
   private Moe4jConfigs() {}
 
   static DecoderConfig read(ConfigFile file) {
@@ -88,23 +134,21 @@ final class Moe4jConfigs {
     for (ConfigFile f : file.objects("feed_forward")) {
       feedForward.add(f.checked(() -> feedForward(f, hidden)));
     }
+    AttentionConfig attention = file.as("attention", AttentionConfig.class, MAPPER);
     return file.checked(
         () ->
-            new DecoderConfig(
-                file.positive("vocab_size"),
-                hidden,
-                new AttentionConfig(
-                    file.positive("num_attention_heads"),
-                    file.positive("num_key_value_heads"),
-                    file.positive("head_dim"),
-                    file.number("rope_theta"),
-                    constant(file, "qk_norm", AttentionConfig.QkNorm.class)),
-                constant(file, "norm", NormKind.class),
-                file.number("norm_eps"),
-                file.positive("max_position_embeddings"),
-                file.flagOr(false, "tie_word_embeddings"),
-                file.number("initializer_range"),
-                feedForward));
+            DecoderConfig.builder(file.positive("vocab_size"), hidden, attention, feedForward)
+                .windows(List.copyOf(file.integerList("windows")))
+                .norm(constant(file, "norm", NormKind.class))
+                .placement(constant(file, "norm_placement", NormPlacement.class))
+                .normEps(file.number("norm_eps"))
+                .finalNormEps(file.number("final_norm_eps"))
+                .multipliers(file.as("multipliers", Multipliers.class, MAPPER))
+                .headBias(file.flagOr(false, "head_bias"))
+                .maxPositions(file.positive("max_position_embeddings"))
+                .tiedEmbeddings(file.flagOr(false, "tie_word_embeddings"))
+                .initStd(file.number("initializer_range"))
+                .build());
   }
 
   private static <E extends Enum<E>> E constant(ConfigFile file, String field, Class<E> type) {
@@ -112,7 +156,7 @@ final class Moe4jConfigs {
   }
 
   private static FeedForwardConfig feedForward(ConfigFile f, int hidden) {
-    ExpertForm form = f.as("form", ExpertForm.class, MAPPER);
+    ExpertForm form = f.as("form", Form.class, MAPPER).form();
     return switch (f.text("kind")) {
       case "dense" -> new FeedForwardConfig.Dense(form, f.positive("width"));
       case "moe" -> new FeedForwardConfig.Moe(moe(f, hidden, form));
@@ -122,12 +166,16 @@ final class Moe4jConfigs {
 
   private static MoeConfig moe(ConfigFile f, int hidden, ExpertForm form) {
     Capacity capacity = f.as("capacity", Capacity.class, MAPPER);
+    ExpertForm shared =
+        f.has("shared_form") ? f.as("shared_form", Form.class, MAPPER).form() : form;
     return MoeConfig.builder(
             hidden, f.positive("expert_width"), f.positive("experts"), f.positive("top_k"))
         .router(f.text("router"), f.options("router_options"))
         .form(form)
         .sharedWidth(f.natural("shared_width"))
+        .sharedForm(shared)
         .sharedGate(f.flagOr(false, "shared_gate"))
+        .outputBias(f.flagOr(false, "output_bias"))
         .capacity(capacity)
         .dispatch(Dispatch.named(f.text("dispatch")))
         .balance(List.of(f.as("balance", BalanceTerm[].class, MAPPER)))
@@ -137,18 +185,18 @@ final class Moe4jConfigs {
   }
 
   static void write(ObjectNode root, DecoderConfig c) {
-    AttentionConfig a = c.attention();
     root.putArray("architectures").add("Moe4jForCausalLM");
     root.put("vocab_size", c.vocab());
     root.put("hidden_size", c.hidden());
     root.put("num_hidden_layers", c.layers());
-    root.put("num_attention_heads", a.heads());
-    root.put("num_key_value_heads", a.kvHeads());
-    root.put("head_dim", a.headDim());
-    root.put("rope_theta", a.ropeTheta());
-    root.put("qk_norm", a.qkNorm().name());
+    root.set("attention", MAPPER.valueToTree(c.attention()));
+    c.windows().forEach(root.putArray("windows")::add);
     root.put("norm", c.norm().name());
+    root.put("norm_placement", c.placement().name());
     root.put("norm_eps", c.normEps());
+    root.put("final_norm_eps", c.finalNormEps());
+    root.set("multipliers", MAPPER.valueToTree(c.multipliers()));
+    root.put("head_bias", c.headBias());
     root.put("max_position_embeddings", c.maxPositions());
     root.put("tie_word_embeddings", c.tiedEmbeddings());
     root.put("initializer_range", c.initStd());
@@ -160,7 +208,7 @@ final class Moe4jConfigs {
     switch (f) {
       case FeedForwardConfig.Dense dense -> {
         to.put("kind", "dense");
-        to.set("form", MAPPER.valueToTree(dense.form()));
+        to.set("form", MAPPER.valueToTree(Form.of(dense.form())));
         to.put("width", dense.width());
       }
       case FeedForwardConfig.Moe m -> {
@@ -171,14 +219,18 @@ final class Moe4jConfigs {
   }
 
   private static void write(ObjectNode to, MoeConfig m) {
-    to.set("form", MAPPER.valueToTree(m.form()));
+    to.set("form", MAPPER.valueToTree(Form.of(m.form())));
     to.put("expert_width", m.expertWidth());
     to.put("experts", m.experts());
     to.put("top_k", m.topK());
     to.put("router", m.router());
     to.set("router_options", MAPPER.valueToTree(m.routerOptions()));
     to.put("shared_width", m.sharedWidth());
+    if (!m.sharedForm().equals(m.form())) {
+      to.set("shared_form", MAPPER.valueToTree(Form.of(m.sharedForm())));
+    }
     to.put("shared_gate", m.sharedGate());
+    to.put("output_bias", m.outputBias());
     to.set("capacity", MAPPER.valueToTree(m.capacity()));
     to.put("dispatch", m.dispatch().label());
     to.set("balance", MAPPER.valueToTree(m.balance().toArray()));

@@ -1,28 +1,31 @@
 package org.moe4j.models.hf;
 
 import java.nio.file.Path;
-import java.util.List;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.stream.Collectors;
 import org.moe4j.models.Decoder;
 import org.moe4j.models.DecoderConfig;
+import org.moe4j.tensor.Fp8Blocks;
+import org.moe4j.tensor.StoredTensor;
 import org.moe4j.tensor.StoredTensors;
 
 /** A checkpoint folder whose configuration and headers were read, and no weights yet. */
 final class OpenCheckpoint implements AutoCloseable {
   private final ConfigFile file;
-  private final HfLayout layout;
+  private final Family family;
   private final Quantisation quantisation;
   private final StoredTensors weights;
   private final DecoderConfig config;
 
   private OpenCheckpoint(ConfigFile file, StoredTensors weights) {
     this.file = file;
-    this.layout = HfCheckpoint.layout(file);
+    this.family = Families.of(file);
     this.quantisation = Quantisation.of(file);
     this.weights = weights;
-    this.config = HfCheckpoint.config(file, layout, weights);
+    this.config = HfCheckpoint.config(file, family, weights);
   }
 
   /**
@@ -32,7 +35,7 @@ final class OpenCheckpoint implements AutoCloseable {
    */
   static OpenCheckpoint open(Path folder) {
     ConfigFile file = ConfigFile.read(folder);
-    HfCheckpoint.layout(file);
+    Families.of(file);
     StoredTensors weights = HfCheckpoint.weights(folder);
     try {
       return new OpenCheckpoint(file, weights);
@@ -46,8 +49,8 @@ final class OpenCheckpoint implements AutoCloseable {
     return config;
   }
 
-  HfLayout layout() {
-    return layout;
+  Family family() {
+    return family;
   }
 
   SpecialTokens tokens() {
@@ -61,22 +64,9 @@ final class OpenCheckpoint implements AutoCloseable {
     return ids.stream().mapToInt(i -> i).findFirst();
   }
 
-  /** The form that the file's experts have. */
-  LlamaNames.Form form() {
-    boolean fused = weights.names().stream().anyMatch(n -> n.endsWith(LlamaNames.FUSED_IN));
-    return fused ? LlamaNames.Form.FUSED : LlamaNames.Form.PER_EXPERT;
-  }
-
-  /** The forms that the family has names for. */
-  List<LlamaNames.Form> forms() {
-    return layout == HfLayout.MOE4J
-        ? List.of(LlamaNames.Form.PER_EXPERT)
-        : List.of(LlamaNames.Form.values());
-  }
-
-  /** The names of a model's tensors. */
-  WeightMap names(Decoder model, LlamaNames.Form form) {
-    return HfCheckpoint.names(model, layout, form);
+  /** The layout that the file's experts have. */
+  ExpertLayout layout() {
+    return family.layout(weights.names());
   }
 
   /**
@@ -84,10 +74,31 @@ final class OpenCheckpoint implements AutoCloseable {
    *
    * @throws org.moe4j.tensor.MoeException if tensors are missing, unexpected or of another shape
    */
-  Map<DiskTensor, WeightSource> sources(Decoder model, LlamaNames.Form form) {
-    WeightMap names = names(model, form);
+  Map<DiskTensor, WeightSource> sources(Decoder model) {
+    WeightMap names = family.names(model, layout());
     names.requireCovers(model.parameters().all());
-    return WeightLoader.sources(weights, names, HfCheckpoint.ignored(config), quantisation);
+    return WeightLoader.sources(weights, names, n -> family.ignores(n, config), quantisation);
+  }
+
+  /** What the file holds beside {@code sources}, without a meaning for the model, by name. */
+  Map<String, WeightSource> others(Map<DiskTensor, WeightSource> sources) {
+    Set<String> used =
+        sources.values().stream()
+            .flatMap(s -> s.stored().stream())
+            .map(StoredTensor::name)
+            .collect(Collectors.toSet());
+    Map<String, WeightSource> others = new LinkedHashMap<>();
+    for (String name : weights.names()) {
+      boolean scales =
+          name.endsWith(Fp8Blocks.SCALES)
+              && weights
+                  .names()
+                  .contains(name.substring(0, name.length() - Fp8Blocks.SCALES.length()));
+      if (!used.contains(name) && !scales) {
+        others.put(name, WeightSource.open(weights, name, quantisation));
+      }
+    }
+    return others;
   }
 
   @Override

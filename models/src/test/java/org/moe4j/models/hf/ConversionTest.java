@@ -17,6 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.moe4j.Init;
 import org.moe4j.ParameterStore;
 import org.moe4j.Role;
@@ -34,7 +35,7 @@ import org.moe4j.tensor.Tensor;
 class ConversionTest {
   @TempDir private Path dir;
 
-  private static Conversion.Options options(Conversion.Layout layout, DType dtype, long shard) {
+  private static Conversion.Options options(ExpertLayout layout, DType dtype, long shard) {
     return new Conversion.Options(Optional.ofNullable(layout), Optional.ofNullable(dtype), shard);
   }
 
@@ -52,23 +53,23 @@ class ConversionTest {
 
   /** transformers made both folders from one model. */
   @ParameterizedTest
-  @CsvSource({"5000000000", "9000"})
-  void bothLayoutsOfMixtralAreMadeFromEachOther(long shard) throws Exception {
-    Path released = HfCheckpointTest.resource("families/mixtral-base");
-    Path fused = HfCheckpointTest.resource("families/mixtral-fused");
+  @CsvSource({"mixtral,5000000000", "mixtral,9000", "qwen3_moe,30000", "granitemoe,30000"})
+  void bothLayoutsAreMadeFromEachOther(String family, long shard) throws Exception {
+    Path released = HfCheckpointTest.resource("families/" + family + "-base");
+    Path fused = HfCheckpointTest.resource("families/" + family + "-fused");
     Path made = dir.resolve("fused");
     List<Long> told = new ArrayList<>();
     Conversion.Result result =
         Conversion.run(
             released,
             made,
-            options(Conversion.Layout.FUSED, null, shard),
+            options(ExpertLayout.FUSED, null, shard),
             (done, total) -> {
               told.add(done);
               told.add(total);
             });
     same(made, fused);
-    assertThat(result.layout()).isEqualTo(Conversion.Layout.FUSED);
+    assertThat(result.layout()).isEqualTo(ExpertLayout.FUSED);
     assertThat(told).endsWith(result.bytes(), result.bytes());
     try (Safetensors in = Safetensors.open(made)) {
       assertThat(result.bytes()).isEqualTo(in.bytes());
@@ -76,7 +77,7 @@ class ConversionTest {
     }
     Path back = dir.resolve("back");
     Files.createDirectory(back);
-    Conversion.run(made, back, options(Conversion.Layout.PER_EXPERT, null, shard), (d, t) -> {});
+    Conversion.run(made, back, options(ExpertLayout.RELEASED, null, shard), (d, t) -> {});
     same(back, released);
   }
 
@@ -124,7 +125,7 @@ class ConversionTest {
     refused(
         from,
         dir.resolve("to"),
-        options(Conversion.Layout.FUSED, null, 1 << 30),
+        options(ExpertLayout.FUSED, null, 1 << 30),
         from + ": layout fused: the family moe4j has only per-expert");
   }
 
@@ -155,6 +156,38 @@ class ConversionTest {
         .isInstanceOf(MoeException.class)
         .hasMessageStartingWith(message)
         .satisfies(e -> assertThat(e.getMessage()).doesNotContain("\n"));
+  }
+
+  /** Whatever a family has on disk goes through its map and comes back, others' tensors too. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "dbrx-base", "gpt_oss-bf16", "aria-multimodal", "ernie4_5_moe-base", "jetmoe-base",
+        "deepseek_v3-base", "phimoe-plain", "hunyuan_v1_moe-list", "granitemoeshared-base"
+      })
+  void everyFamilyGoesThroughUnchanged(String name) throws Exception {
+    Path from = HfCheckpointTest.resource("families/" + name);
+    Conversion.run(from, dir.resolve("to"), options(null, null, 20_000), LoadProgress.NONE);
+    same(dir.resolve("to"), from);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"deepseek_v3-fp8", "gpt_oss-mxfp4"})
+  void whatIsNoLongerQuantisedLoadsTheSame(String name) throws Exception {
+    Path from = HfCheckpointTest.resource("families/" + name);
+    Path to = dir.resolve("to");
+    Conversion.run(from, to, options(null, DType.F32, 1 << 30), LoadProgress.NONE);
+    assertThat(Files.readString(to.resolve("config.json"))).doesNotContain("quantization_config");
+    try (Decoder a = HfCheckpoint.load(from).model();
+        Decoder b = HfCheckpoint.load(to).model()) {
+      a.parameters()
+          .all()
+          .forEach(
+              p ->
+                  assertThat(b.parameters().named(p.name()).tensor().toDoubles())
+                      .as(p.name())
+                      .isEqualTo(p.tensor().toDoubles()));
+    }
   }
 
   /** Codes and scales become values, expert by expert, whichever layout they go to. */

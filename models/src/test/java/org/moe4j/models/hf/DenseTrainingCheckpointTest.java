@@ -49,7 +49,8 @@ class DenseTrainingCheckpointTest {
                 new FeedForwardConfig.Moe(selectors),
                 new FeedForwardConfig.Moe(dense),
                 new FeedForwardConfig.Moe(parts)))
-        .withMaxPositions(64);
+        .toBuilder()
+        .maxPositions(64).build();
   }
 
   @Test

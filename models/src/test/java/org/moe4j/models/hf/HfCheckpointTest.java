@@ -99,7 +99,7 @@ class HfCheckpointTest {
     try (Decoder model = Tiny.model(Tiny.controlled(), 1)) {
       HfCheckpoint.save(dir, model, HfCheckpoint.SaveOptions.DEFAULT);
       List<SafetensorsWriter.Item> items =
-          HfCheckpoint.names(model, HfLayout.MOE4J, LlamaNames.Form.PER_EXPERT).list().stream()
+          new Moe4jFamily().names(model, ExpertLayout.RELEASED).list().stream()
               .filter(p -> !p.name().equals("layers.1.moe.gate.e_score_correction_bias"))
               .map(p -> SafetensorsWriter.Item.of(p.name(), p.tensor()))
               .toList();
@@ -184,10 +184,10 @@ class HfCheckpointTest {
   void namesCoverEveryElementOnce(DecoderConfig config) {
     try (Decoder model = Tiny.model(config, 2)) {
       HfLayout layout = HfLayout.choose(config).layout();
-      for (LlamaNames.Form form : LlamaNames.Form.values()) {
+      for (ExpertLayout form : layout.family().layouts()) {
         long elements = 0;
         Set<Long> starts = new HashSet<>();
-        WeightMap map = HfCheckpoint.names(model, layout, form);
+        WeightMap map = layout.family().names(model, form);
         map.requireCovers(model.parameters().all());
         for (DiskTensor tensor : map.list()) {
           for (DiskTensor.Part part : tensor.parts()) {
@@ -208,7 +208,7 @@ class HfCheckpointTest {
     HfCheckpoint.Loaded loaded = HfCheckpoint.load(folder);
     try (Decoder model = loaded.model()) {
       List<SafetensorsWriter.Item> items =
-          HfCheckpoint.names(model, loaded.layout(), LlamaNames.Form.FUSED).list().stream()
+          Families.of(ConfigFile.read(folder)).names(model, ExpertLayout.FUSED).list().stream()
               .map(p -> SafetensorsWriter.Item.of(p.name(), p.tensor()))
               .toList();
       assertThat(items)
@@ -232,7 +232,7 @@ class HfCheckpointTest {
     Files.writeString(dir.resolve("config.json"), json);
     Files.copy(folder.resolve("model.safetensors"), dir.resolve("model.safetensors"));
     try (Decoder model = HfCheckpoint.load(dir).model()) {
-      assertThat(model.config().attention().ropeTheta()).isEqualTo(77);
+      assertThat(model.config().attention().rope().theta()).isEqualTo(77);
     }
   }
 

@@ -62,6 +62,8 @@ class HfLayoutTest {
     assertThat(whyNotMixtral(mixtral().form(ExpertForm.GEGLU)))
         .containsExactly("experts are not SwiGLU without biases");
     assertThat(whyNotMixtral(mixtral().sharedWidth(8))).containsExactly("a shared expert");
+    assertThat(whyNotMixtral(mixtral().outputBias(true)))
+        .containsExactly("a bias on the sparse layer's output");
     MoeConfig.Builder dropping =
         mixtral().capacity(Capacity.lingvo(2, Grouping.BATCH)).dispatch(Dispatch.BUFFERS);
     assertThat(whyNotMixtral(dropping)).containsExactly("a capacity at evaluation");

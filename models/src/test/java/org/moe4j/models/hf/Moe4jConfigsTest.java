@@ -14,6 +14,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.moe4j.BalanceRegistry;
 import org.moe4j.BalanceTerm;
 import org.moe4j.Capacity;
+import org.moe4j.ExpertForm;
 import org.moe4j.Grouping;
 import org.moe4j.MoeConfig;
 import org.moe4j.models.AttentionConfig;
@@ -54,6 +55,22 @@ class Moe4jConfigsTest {
                 BalanceRegistry.entries().stream()
                     .map(e -> new BalanceTerm(e.loss(), 0.5))
                     .toList()));
+  }
+
+  static Stream<MoeConfig.Builder> layers() {
+    return Stream.of(
+        moe().form(ExpertForm.GPT_OSS),
+        moe().form(ExpertForm.GPT_OSS.withClamp(new ExpertForm.Clamp(1e9, -0.5))),
+        moe().form(ExpertForm.GPT_OSS.withClamp(ExpertForm.Clamp.NONE)),
+        moe().form(ExpertForm.GPT_OSS.withClamp(new ExpertForm.Clamp(1 / 0.0, 1))),
+        moe().sharedExperts(2).outputBias(true),
+        moe().sharedExperts(2).sharedForm(ExpertForm.SWIGLU.withBiases(true)));
+  }
+
+  @ParameterizedTest
+  @MethodSource("layers")
+  void everyExpert(MoeConfig.Builder layer) throws Exception {
+    comesBack(layer);
   }
 
   static Stream<Capacity> capacities() {

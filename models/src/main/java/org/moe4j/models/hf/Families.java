@@ -1,0 +1,50 @@
+package org.moe4j.models.hf;
+
+import java.util.List;
+import java.util.stream.Collectors;
+
+/** Every family of decoders that can be read. */
+final class Families {
+  static final List<Family> ALL =
+      List.of(
+          new OlmoeFamily(),
+          new MixtralFamily(),
+          new Qwen2MoeFamily(),
+          new Qwen3MoeFamily(),
+          new FlexOlmoFamily(),
+          new PhimoeFamily(),
+          new DeepseekV2Family(),
+          new DeepseekV3Family(),
+          new Glm4MoeFamily(),
+          new ErnieMoeFamily(),
+          new HunyuanMoeFamily(),
+          new GraniteMoeFamily("granitemoe"),
+          new GraniteMoeFamily("granitemoeshared"),
+          new JetMoeFamily(),
+          new AriaFamily(true),
+          new AriaFamily(false),
+          new GptOssFamily(),
+          new DbrxFamily(),
+          new Moe4jFamily());
+
+  private Families() {}
+
+  /**
+   * The family that a file names.
+   *
+   * @throws org.moe4j.tensor.MoeException listing those there are
+   */
+  static Family of(ConfigFile file) {
+    String type = file.text("model_type");
+    return ALL.stream()
+        .filter(f -> f.modelType().equals(type))
+        .findFirst()
+        .orElseThrow(
+            () ->
+                file.failure(
+                    "model_type "
+                        + type
+                        + " is not supported; supported: "
+                        + ALL.stream().map(Family::modelType).collect(Collectors.joining(", "))));
+  }
+}
