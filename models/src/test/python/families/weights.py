@@ -34,7 +34,7 @@ def values(model, name, p, noise):
         return 0.15 * noise
     if name.endswith("sinks"):
         return noise
-    if "norm" in name and name.endswith("weight"):
+    if "norm" in name and name.endswith("weight") and p.dim() == 1:
         return 1 + 0.2 * noise
     if name.endswith("bias"):
         return 0.3 * noise

@@ -1,6 +1,7 @@
 package org.moe4j;
 
 import java.util.stream.LongStream;
+import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.Tensor;
 
 /**
@@ -26,7 +27,10 @@ public final class DroplessDispatcher implements Dispatcher<DroplessDispatcher.S
 
   @Override
   public Sorted dispatch(Tensor x, Routing routing) {
-    Assignment a = Assignment.of(routing, x.size(0));
+    return sorted(x, Assignment.of(routing, x.size(0)));
+  }
+
+  private static Sorted sorted(Tensor x, Assignment a) {
     return new Sorted(new ExpertInput.Ragged(a.gather(x), a.counts()), a);
   }
 
@@ -36,13 +40,28 @@ public final class DroplessDispatcher implements Dispatcher<DroplessDispatcher.S
     return state.assignment.combine(outputs, identity);
   }
 
-  /** As the two verbs one after the other, where possible by one kernel with its own gradient. */
+  /**
+   * As the two verbs one after the other, where it is faster by one kernel with its own gradient.
+   */
   @Override
   public Tensor apply(Tensor x, Routing routing, Experts experts, TokenContext context) {
-    if (experts instanceof FeedForwardExperts bank
-        && DroplessKernel.serves(x, routing, bank, context)) {
-      return DroplessKernel.apply(x, Assignment.of(routing, x.size(0)), bank);
+    Assignment a = Assignment.of(routing, x.size(0));
+    if (experts instanceof LentExperts && context.training()) {
+      throw new MoeException(
+          "layer "
+              + context.layer()
+              + ": experts that are lent one at a time are not trained; load all of them");
     }
-    return Dispatcher.super.apply(x, routing, experts, context);
+    boolean few = ExpertInference.serves(x, context) && ExpertInference.fewRows(a.counts());
+    if (!few
+        && experts instanceof FeedForwardExperts bank
+        && DroplessKernel.serves(x, routing, bank, context)) {
+      return DroplessKernel.apply(x, a, bank);
+    }
+    if (!few && experts instanceof LentExperts bank && DroplessKernel.serves(x, routing)) {
+      return DroplessKernel.apply(x, a, bank);
+    }
+    Sorted sorted = sorted(x, a);
+    return combine(experts.forward(sorted.input(), context), sorted);
   }
 }

@@ -5,6 +5,7 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
+import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.Ops;
 import org.moe4j.tensor.OwnGradient;
 import org.moe4j.tensor.Products;
@@ -41,6 +42,14 @@ final class DroplessKernel {
   /** True if the kernel computes this case; if not, the plain path does. */
   static boolean serves(
       Tensor x, Routing routing, FeedForwardExperts experts, TokenContext context) {
+    return serves(x, routing)
+        && !experts.form().biases()
+        && experts.form().clamp().equals(ExpertForm.Clamp.NONE)
+        && !(context.training() && experts.dropout() > 0);
+  }
+
+  /** As above, of experts without biases, clamps or dropout. */
+  static boolean serves(Tensor x, Routing routing) {
     boolean weightOnOutput =
         switch (routing) {
           case TokenChoice r -> r.gating().weightOn() == Gating.WeightOn.OUTPUT;
@@ -48,11 +57,7 @@ final class DroplessKernel {
           case Blend r -> false;
           case Retrieval r -> false;
         };
-    return weightOnOutput
-        && x.device() == Device.CPU
-        && !experts.form().biases()
-        && experts.form().clamp().equals(ExpertForm.Clamp.NONE)
-        && !(context.training() && experts.dropout() > 0);
+    return weightOnOutput && x.device() == Device.CPU;
   }
 
   /**
@@ -82,20 +87,57 @@ final class DroplessKernel {
     return OwnGradient.apply(kernel::forward, leaves, x, assignment.weights());
   }
 
+  /**
+   * The same with the weights lent one expert at a time, without a gradient. The blocks and so the
+   * bits are those of stacked weights.
+   */
+  static Tensor apply(Tensor x, Assignment assignment, LentExperts experts) {
+    RowsByExpert rows = RowsByExpert.of(assignment, x.size(0), multiple(x.dtype()));
+    long up = experts.form().inRows(experts.expertWidth());
+    return OwnGradient.apply(
+        in -> {
+          Tensor hidden = rows.buffer(in[0], up);
+          Tensor weights = rows.weights(in[0], in[1]);
+          Tensor y = pass(in[0], weights, rows, experts::lend, experts.form(), hidden);
+          return new OwnGradient.Result(
+              y,
+              (dy, needed) -> {
+                throw new MoeException("experts that are lent one at a time have no gradients");
+              });
+        },
+        x,
+        assignment.weights());
+  }
+
+  /** Gives a block the weights of its expert, [h or 2h, d] and [d,h]. */
+  @FunctionalInterface
+  private interface Lender {
+    void lend(int expert, LentExperts.Use use);
+  }
+
+  /** The forward pass; the pre-activations go into {@code hidden}. */
+  private static Tensor pass(
+      Tensor x, Tensor weights, RowsByExpert rows, Lender lender, ExpertForm form, Tensor hidden) {
+    Tensor outputs = rows.buffer(x, x.size(1));
+    rows.blocks(
+        (e, start, n) ->
+            lender.lend(
+                e,
+                (in, out) -> {
+                  Tensor pre = hidden.narrow(0, start, n);
+                  pre.mmInto(rows.gather(x, start, n), in.to(x.dtype()).t());
+                  Tensor activation = form.hidden(pre).mulInPlace(weights.narrow(0, start, n));
+                  outputs.narrow(0, start, n).mmInto(activation, out.to(x.dtype()).t());
+                }));
+    return rows.sum(outputs);
+  }
+
   private OwnGradient.Result forward(Tensor[] in) {
     Tensor x = in[0];
-    Tensor all = Tensor.cat(List.of(in[1], Tensor.zeros(in[1].dtype(), Device.CPU, 1)), 0);
-    Tensor weights = all.indexSelect(0, rows.slots()).to(x.dtype()).unsqueeze(1);
-    Tensor hidden = buffer(x, wIn.size(1));
-    Tensor outputs = buffer(x, wOut.size(1));
-    rows.blocks(
-        (e, start, n) -> {
-          Tensor pre = hidden.narrow(0, start, n);
-          pre.mmInto(rows.gather(x, start, n), matrix(wIn, e, x).t());
-          Tensor activation = form.hidden(pre).mulInPlace(weights.narrow(0, start, n));
-          outputs.narrow(0, start, n).mmInto(activation, matrix(wOut, e, x).t());
-        });
-    Tensor y = rows.sum(outputs);
+    Tensor weights = rows.weights(x, in[1]);
+    Tensor hidden = rows.buffer(x, wIn.size(1));
+    Lender stacks = (e, use) -> use.accept(wIn.detach().select(0, e), wOut.detach().select(0, e));
+    Tensor y = pass(x, weights, rows, stacks, form, hidden);
     return new OwnGradient.Result(
         y,
         (dy, needed) -> backward(x, in[1], weights, hidden, dy.to(x.dtype()), needed),
@@ -111,10 +153,10 @@ final class DroplessKernel {
 
   private @Nullable Tensor[] backward(
       Tensor x, Tensor allWeights, Tensor weights, Tensor hidden, Tensor dy, boolean[] needed) {
-    Tensor dHidden = buffer(x, wIn.size(1));
-    Tensor scaled = buffer(x, wOut.size(2));
-    Tensor dWeights = buffer(x, 1);
-    Tensor dRows = buffer(x, needed[0] ? wOut.size(1) : 0);
+    Tensor dHidden = rows.buffer(x, wIn.size(1));
+    Tensor scaled = rows.buffer(x, wOut.size(2));
+    Tensor dWeights = rows.buffer(x, 1);
+    Tensor dRows = rows.buffer(x, needed[0] ? wOut.size(1) : 0);
     rows.blocks(
         (e, start, n) -> {
           Tensor pre = hidden.narrow(0, start, n);
@@ -163,10 +205,6 @@ final class DroplessKernel {
 
   private static void rowDot(Tensor a, Tensor b, Tensor into, long start) {
     into.narrow(0, start, a.size(0)).copyInPlace(a.mul(b).sum(1, true));
-  }
-
-  private Tensor buffer(Tensor like, long columns) {
-    return Tensor.empty(like.dtype(), Device.CPU, rows.tokens().numel(), columns);
   }
 
   /** Expert e's matrix in the type of {@code like}. */
@@ -226,6 +264,17 @@ final class DroplessKernel {
       }
       return new RowsByExpert(
           Tensor.of(token), Tensor.of(slot), starts, Tensor.of(bagRows), Tensor.of(bagStarts));
+    }
+
+    /** Room for so many numbers a row. */
+    Tensor buffer(Tensor like, long columns) {
+      return Tensor.empty(like.dtype(), Device.CPU, tokens.numel(), columns);
+    }
+
+    /** Each row's weight [R,1] in the type of {@code x}, from the flattened ones. */
+    Tensor weights(Tensor x, Tensor flat) {
+      Tensor all = Tensor.cat(List.of(flat, Tensor.zeros(flat.dtype(), Device.CPU, 1)), 0);
+      return all.indexSelect(0, slots).to(x.dtype()).unsqueeze(1);
     }
 
     /** What is done with a block of rows of one expert. */

@@ -58,8 +58,8 @@ public record ExpertForm(Activation activation, boolean gated, boolean biases, C
   public static final ExpertForm GELU = new ExpertForm(Activation.GELU, false, false);
 
   /**
-   * The clamped SwiGLU of gpt-oss: {@code (clamp(u, -7, 7) + 1) * g sigmoid(1.702 g)} with {@code g}
-   * no more than 7, and biases.
+   * The clamped SwiGLU of gpt-oss: {@code (clamp(u, -7, 7) + 1) * g sigmoid(1.702 g)} with {@code
+   * g} no more than 7, and biases.
    */
   public static final ExpertForm GPT_OSS =
       new ExpertForm(Activation.QUICK_GELU, true, true, new Clamp(7, 1));

@@ -121,6 +121,9 @@ public final class FeedForwardExperts implements Experts {
     if (rows.size(0) == 0) {
       return rows;
     }
+    if (ExpertInference.serves(rows, context)) {
+      return ExpertInference.forward(this, rows, input.counts());
+    }
     DType type = rows.dtype();
     // Unbinding and splitting go back as one stack and one concatenation.
     List<Tensor> wIn = in.tensor().to(type).unbind(0);

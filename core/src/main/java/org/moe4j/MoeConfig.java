@@ -204,9 +204,7 @@ public record MoeConfig(
   /** Of what stands beside router and routed experts. */
   private long parametersBeside() {
     long shared =
-        sharedWidth == 0
-            ? 0
-            : sharedForm.parameters(width, sharedWidth) + (sharedGate ? width : 0);
+        sharedWidth == 0 ? 0 : sharedForm.parameters(width, sharedWidth) + (sharedGate ? width : 0);
     return surroundParameters() + shared + (outputBias ? width : 0);
   }
 

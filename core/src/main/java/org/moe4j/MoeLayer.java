@@ -44,6 +44,28 @@ public final class MoeLayer {
    *     store.under("layers.3.moe")}
    */
   public MoeLayer(MoeConfig config, ParameterStore store, int layer) {
+    this(config, store, layer, null);
+  }
+
+  /**
+   * The layer around routed experts which the caller holds: in {@code store} are the others'
+   * parameters.
+   */
+  public static MoeLayer around(
+      Experts experts, MoeConfig config, ParameterStore store, int layer) {
+    if (experts.count() != config.experts()) {
+      throw new MoeException(
+          "layer "
+              + layer
+              + ": given "
+              + experts.count()
+              + " experts, the configuration has "
+              + config.experts());
+    }
+    return new MoeLayer(config, store, layer, experts);
+  }
+
+  private MoeLayer(MoeConfig config, ParameterStore store, int layer, @Nullable Experts given) {
     this.config = config;
     this.layer = layer;
     RouterEntry entry = config.routerEntry();
@@ -55,13 +77,15 @@ public final class MoeLayer {
     Router made = entry.maker().apply(within);
     this.router = config.forceBalance() ? new ForcedBalanceRouter(made) : made;
     this.experts =
-        entry
-            .bank()
-            .map(
-                bank ->
-                    bank.maker()
-                        .apply(new RouterSetup(inside, options, store.under("experts"), layer)))
-            .orElseGet(() -> feedForward(inside, store, layer));
+        given != null
+            ? given
+            : entry
+                .bank()
+                .map(
+                    bank ->
+                        bank.maker()
+                            .apply(new RouterSetup(inside, options, store.under("experts"), layer)))
+                .orElseGet(() -> feedForward(inside, store, layer));
     this.surround =
         entry
             .surrounding()

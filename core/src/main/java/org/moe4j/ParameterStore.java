@@ -55,8 +55,7 @@ public final class ParameterStore implements AutoCloseable {
    * next, as from a checkpoint. State has its first value.
    */
   public static ParameterStore uninitialised(Device device, DType dtype) {
-    return new ParameterStore(
-        new LinkedHashMap<>(), "", new RandomSource(0), device, dtype, false);
+    return new ParameterStore(new LinkedHashMap<>(), "", new RandomSource(0), device, dtype, false);
   }
 
   /**
@@ -74,8 +73,7 @@ public final class ParameterStore implements AutoCloseable {
 
   /** This store seen from {@code part}: names get {@code part.} in front. */
   public ParameterStore under(String part) {
-    return new ParameterStore(
-        parameters, prefix + part + ".", random, device, dtype, initialise);
+    return new ParameterStore(parameters, prefix + part + ".", random, device, dtype, initialise);
   }
 
   /** Makes a parameter of the store's type. */

@@ -46,8 +46,7 @@ class GatingTest extends InScope {
     return identity(gating, k, bias, wide(1));
   }
 
-  private static LinearRouter identity(
-      Gating gating, int k, double[] bias, ParameterStore store) {
+  private static LinearRouter identity(Gating gating, int k, double[] bias, ParameterStore store) {
     int experts = bias.length;
     LinearRouter router =
         new LinearRouter(gating, experts, experts, k, false, 0, Init.zeros(), store, 0);

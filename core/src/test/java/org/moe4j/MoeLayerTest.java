@@ -113,8 +113,7 @@ class MoeLayerTest extends InScope {
       Tensor projected = x.mm(experts.in().tensor().select(0, 0).t()).detach();
       assertThat(projected.max().item()).isGreaterThan(0.4);
       assertThat(projected.neg().max().item()).isGreaterThan(0.4);
-      Supplier<Tensor> loss =
-          () -> layer.forward(x, train(1, 7)).output().mul(weighting).sum();
+      Supplier<Tensor> loss = () -> layer.forward(x, train(1, 7)).output().mul(weighting).sum();
       slopes("x", x, 1e-6, loss);
       store.all().forEach(p -> slopes(p.name(), p.tensor(), 1e-6, loss));
       store.close();
@@ -124,8 +123,7 @@ class MoeLayerTest extends InScope {
   @Test
   void theOutputBiasIsAddedOnceToEveryToken() {
     ParameterStore store = wide(1);
-    MoeLayer layer =
-        new MoeLayer(config().sharedExperts(1).outputBias(true).build(), store);
+    MoeLayer layer = new MoeLayer(config().sharedExperts(1).outputBias(true).build(), store);
     Tensor x = normal(5, D);
     TokenContext context = TokenContext.eval(1, 5);
     Tensor before = layer.forward(x, context).output();

@@ -57,8 +57,8 @@ final class ConvertCommand implements Callable<Integer> {
       paramLabel = "LAYOUT",
       converter = LayoutName.class,
       description =
-          "per-expert (as released) or fused (stacked, as transformers 5 has them in memory); as it"
-              + " is, if not given.")
+          "released (mostly per-expert tensors) or fused (stacked, as transformers 5 has them in"
+              + " memory); as it is, if not given.")
   private @Nullable ExpertLayout layout;
 
   @Option(
@@ -81,16 +81,19 @@ final class ConvertCommand implements Callable<Integer> {
 
   @Spec private CommandSpec spec;
 
-  /** {@code per-expert} or {@code fused}. */
+  /** {@code released}, also called {@code per-expert}, or {@code fused}. */
   static final class LayoutName implements ITypeConverter<ExpertLayout> {
     @Override
     public ExpertLayout convert(String value) {
+      if (value.equalsIgnoreCase("per-expert")) {
+        return ExpertLayout.RELEASED;
+      }
       for (ExpertLayout l : ExpertLayout.values()) {
         if (l.label().equalsIgnoreCase(value)) {
           return l;
         }
       }
-      throw new TypeConversionException("'" + value + "': use per-expert or fused");
+      throw new TypeConversionException("'" + value + "': use released or fused");
     }
   }
 

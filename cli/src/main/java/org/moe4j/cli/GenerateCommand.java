@@ -5,11 +5,10 @@ import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import java.util.function.Consumer;
 import org.moe4j.models.Sampling;
-import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.train.LanguageModel;
-import org.moe4j.train.config.RunSection;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -18,7 +17,10 @@ import picocli.CommandLine.Spec;
 /** {@code moe generate}. */
 @Command(
     name = "generate",
-    description = "Continue a prompt. The text is printed as it comes.",
+    description = {
+      "Continue a prompt. The text is printed as it comes.",
+      "The prompt gets the special tokens that the model's tokenizer.json puts around a text."
+    },
     footer = {
       "  moe generate runs/first --prompt \"dog, domestic dog:\"",
       "  moe generate runs/first/model --prompt \"to run\" --temperature 0.8 --seed 7"
@@ -32,40 +34,8 @@ final class GenerateCommand implements Callable<Integer> {
   @Option(names = "--prompt", required = true, paramLabel = "TEXT", description = "How it begins.")
   private String prompt;
 
-  @Option(
-      names = "--max-tokens",
-      paramLabel = "N",
-      defaultValue = "128",
-      description = "The most new tokens (default ${DEFAULT-VALUE}).")
-  private int maxTokens;
-
-  @Option(
-      names = "--temperature",
-      paramLabel = "T",
-      defaultValue = "0",
-      description = "0: always the most likely token; higher: more variety (default 0).")
-  private double temperature;
-
-  @Option(
-      names = "--top-p",
-      paramLabel = "P",
-      defaultValue = "1",
-      description = "Draw from the most likely tokens that together have this probability.")
-  private double topP;
-
-  @Option(
-      names = "--seed",
-      paramLabel = "S",
-      defaultValue = "0",
-      description = "The same seed draws the same tokens (default 0).")
-  private long seed;
-
-  @Option(
-      names = "--device",
-      paramLabel = "D",
-      defaultValue = "cpu",
-      description = "cpu or cuda (default cpu).")
-  private RunSection.Device device;
+  @Mixin private SamplingOptions options;
+  @Mixin private Placement placement;
 
   @Option(
       names = "--no-cache",
@@ -80,12 +50,10 @@ final class GenerateCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     PrintWriter out = spec.commandLine().getOut();
-    Sampling sampling = new Sampling(temperature, 0, topP, seed);
+    Sampling sampling = options.sampling();
+    int maxTokens = options.maxTokens();
     if (noCache && !sampling.greedy()) {
       throw new MoeException("--no-cache compares greedy output; leave out --temperature");
-    }
-    if (maxTokens < 1) {
-      throw new MoeException("--max-tokens " + maxTokens + ": give at least 1");
     }
     Consumer<String> onText =
         json
@@ -94,8 +62,8 @@ final class GenerateCommand implements Callable<Integer> {
               out.print(part);
               out.flush();
             };
-    Device where = device == RunSection.Device.CUDA ? Device.CUDA : Device.CPU;
-    try (LanguageModel language = LanguageModel.open(model, where)) {
+    try (LanguageModel language =
+        LanguageModel.open(model, placement.device(), placement.dtype())) {
       long begin = System.nanoTime();
       LanguageModel.Continuation made =
           noCache

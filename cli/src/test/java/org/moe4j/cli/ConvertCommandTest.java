@@ -56,8 +56,16 @@ class ConvertCommandTest {
     Path out = folder.resolve("out");
     TrainCommandTest.Run run =
         TrainCommandTest.moe(
-            "convert", in.toString(), out.toString(), "--layout", "fused", "--dtype", "bf16",
-            "--shard-size", "400k", "--json");
+            "convert",
+            in.toString(),
+            out.toString(),
+            "--layout",
+            "fused",
+            "--dtype",
+            "bf16",
+            "--shard-size",
+            "400k",
+            "--json");
     assertThat(run.status()).as(run.err()).isZero();
     JsonNode json = new JsonMapper().readTree(run.out());
     assertThat(json.path("layout").stringValue()).isEqualTo("fused");
@@ -67,8 +75,7 @@ class ConvertCommandTest {
     }
     assertThat(out.resolve("model.safetensors.index.json")).exists();
     JsonNode seen =
-        new JsonMapper()
-            .readTree(TrainCommandTest.moe("inspect", out.toString(), "--json").out());
+        new JsonMapper().readTree(TrainCommandTest.moe("inspect", out.toString(), "--json").out());
     assertThat(seen.path("dtype").stringValue()).isEqualTo("BF16");
     assertThat(seen.path("bytes").path("routed_experts").longValue())
         .isEqualTo(4L * 64 * 3 * 64 * 32 * 2);
@@ -91,7 +98,13 @@ class ConvertCommandTest {
     // Hundreds of small files: most of the time goes into writing them.
     Child child =
         Child.start(
-            folder, "convert", in.toString(), out.toString(), "--shard-size", "1k", "--dtype",
+            folder,
+            "convert",
+            in.toString(),
+            out.toString(),
+            "--shard-size",
+            "1k",
+            "--dtype",
             "bf16");
     String temporary = ".out." + child.pid() + ".tmp";
     assertThat(child.makes(folder.resolve(temporary).resolve("config.json")))

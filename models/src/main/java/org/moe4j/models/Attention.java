@@ -7,8 +7,7 @@ import org.moe4j.TokenContext;
 import org.moe4j.tensor.Tensor;
 
 /** Causal self-attention: the attention half of a block without its norm and residual. */
-public sealed interface Attention
-    permits GroupedQueryAttention, LatentAttention, ExpertAttention {
+public sealed interface Attention permits GroupedQueryAttention, LatentAttention, ExpertAttention {
 
   /**
    * {@code x [B,S,d]} to [B,S,d].

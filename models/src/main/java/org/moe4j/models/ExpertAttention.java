@@ -33,11 +33,7 @@ public final class ExpertAttention implements Attention {
   private final Linear kv;
 
   ExpertAttention(
-      ParameterStore store,
-      DecoderConfig decoder,
-      AttentionExpertsConfig c,
-      int layer,
-      Rope rope) {
+      ParameterStore store, DecoderConfig decoder, AttentionExpertsConfig c, int layer, Rope rope) {
     this.config = c;
     this.layer = layer;
     this.window = decoder.window(layer);

@@ -3,6 +3,7 @@ package org.moe4j.models;
 import java.util.Arrays;
 import java.util.Set;
 import java.util.function.IntPredicate;
+import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.NoGrad;
@@ -36,35 +37,65 @@ public final class Generator {
    *     that is not in its vocabulary
    */
   public int[] generate(int[] prompt, int maxTokens, IntPredicate onToken) {
+    int limit = limit(prompt, maxTokens);
+    try (NoGrad off = NoGrad.open();
+        Reading reading = model.reading(1, capacity(prompt, limit))) {
+      return generate(reading::next, prompt, limit, onToken);
+    }
+  }
+
+  /**
+   * The same, reading only what {@code kept} does not hold already. The tokens are the same; a
+   * mixture over domains (S14) reads everything anew.
+   */
+  public int[] generate(int[] prompt, int maxTokens, PrefixCache kept, IntPredicate onToken) {
+    if (DomainMixture.serves(model)) {
+      return generate(prompt, maxTokens, onToken);
+    }
+    int limit = limit(prompt, maxTokens);
+    try (NoGrad off = NoGrad.open()) {
+      int known = kept.begin(prompt, capacity(prompt, limit));
+      int[] unread = Arrays.copyOfRange(prompt, known, prompt.length);
+      return generate(kept::next, unread, limit, onToken);
+    }
+  }
+
+  private int limit(int[] prompt, int maxTokens) {
     check(prompt);
-    TokenSampler sampler = new TokenSampler(sampling);
     int room = model.config().maxPositions() - prompt.length + 1;
-    int limit = Math.min(Math.max(maxTokens, 0), room);
+    return Math.min(Math.max(maxTokens, 0), room);
+  }
+
+  /** The last token made is not read. */
+  private static int capacity(int[] prompt, int limit) {
+    return prompt.length + Math.max(limit - 1, 0);
+  }
+
+  private int[] generate(
+      UnaryOperator<Tensor> reading, int[] unread, int limit, IntPredicate onToken) {
+    TokenSampler sampler = new TokenSampler(sampling);
     int[] made = new int[limit];
     int count = 0;
-    try (NoGrad off = NoGrad.open();
-        Reading reading = model.reading(1, prompt.length + Math.max(limit - 1, 0))) {
-      int[] next = prompt;
-      while (count < limit) {
-        int token = sampler.choose(step(next, reading));
-        if (stopIds.contains(token)) {
-          break;
-        }
-        made[count++] = token;
-        if (!onToken.test(token)) {
-          break;
-        }
-        next = new int[] {token};
+    int[] next = unread;
+    while (count < limit) {
+      int token = sampler.choose(step(next, reading));
+      if (stopIds.contains(token)) {
+        break;
       }
+      made[count++] = token;
+      if (!onToken.test(token)) {
+        break;
+      }
+      next = new int[] {token};
     }
     return Arrays.copyOf(made, count);
   }
 
-  private float[] step(int[] ids, Reading reading) {
+  private float[] step(int[] ids, UnaryOperator<Tensor> reading) {
     try (Scope scope = Scope.open()) {
       long[] wide = IntStream.of(ids).asLongStream().toArray();
       Tensor input = Tensor.of(wide, 1, wide.length).to(model.parameters().device());
-      return reading.next(input).toFloats();
+      return reading.apply(input).toFloats();
     }
   }
 

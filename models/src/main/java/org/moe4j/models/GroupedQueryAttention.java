@@ -5,8 +5,8 @@ import org.jspecify.annotations.Nullable;
 import org.moe4j.Init;
 import org.moe4j.Parameter;
 import org.moe4j.ParameterStore;
-import org.moe4j.TokenContext;
 import org.moe4j.Role;
+import org.moe4j.TokenContext;
 import org.moe4j.models.GroupedQueryConfig.QkNorm;
 import org.moe4j.tensor.OwnGradient;
 import org.moe4j.tensor.Tensor;
@@ -26,7 +26,11 @@ public final class GroupedQueryAttention implements Attention {
   private final @Nullable Parameter sinks;
 
   GroupedQueryAttention(
-      ParameterStore store, DecoderConfig decoder, GroupedQueryConfig config, int layer, Rope rope) {
+      ParameterStore store,
+      DecoderConfig decoder,
+      GroupedQueryConfig config,
+      int layer,
+      Rope rope) {
     this.config = config;
     this.layer = layer;
     this.window = decoder.window(layer);

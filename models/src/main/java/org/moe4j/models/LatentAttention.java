@@ -64,11 +64,9 @@ public final class LatentAttention implements Attention {
   public Tensor apply(Tensor x, TokenContext context, Span span, @Nullable KvCache cache) {
     long batch = x.size(0);
     long s = x.size(1);
-    Tensor query =
-        queries(x).view(batch, s, config.heads(), config.queryDim()).transpose(1, 2);
+    Tensor query = queries(x).view(batch, s, config.heads(), config.queryDim()).transpose(1, 2);
     Tensor plain = query.narrow(-1, 0, config.plainDim());
-    Tensor turned =
-        rope.apply(query.narrow(-1, config.plainDim(), config.ropeDim()), span);
+    Tensor turned = rope.apply(query.narrow(-1, config.plainDim(), config.ropeDim()), span);
     Tensor down = kvDown.apply(x);
     Tensor latent = kvNorm.apply(down.narrow(-1, 0, config.kvRank()).contiguous()).unsqueeze(1);
     Tensor shared = down.narrow(-1, config.kvRank(), config.ropeDim()).unsqueeze(1);
@@ -166,5 +164,4 @@ public final class LatentAttention implements Attention {
   public Linear o() {
     return o;
   }
-
 }

@@ -45,7 +45,7 @@ public record ParameterCount(long total, long active) {
         .sum();
   }
 
-  private static ParameterCount feedForward(FeedForwardConfig f, long d) {
+  static ParameterCount feedForward(FeedForwardConfig f, long d) {
     return switch (f) {
       case FeedForwardConfig.Dense dense -> {
         long n = network(dense.form(), d, dense.width());
@@ -71,7 +71,7 @@ public record ParameterCount(long total, long active) {
     return LongStream.of(factors).reduce(1, Math::multiplyExact);
   }
 
-  private ParameterCount plus(ParameterCount other) {
+  ParameterCount plus(ParameterCount other) {
     return new ParameterCount(
         Math.addExact(total, other.total), Math.addExact(active, other.active));
   }

@@ -4,8 +4,8 @@ import java.util.List;
 import org.moe4j.tensor.MoeException;
 
 /**
- * A rotary position embedding (Su et al. 2021, arXiv 2104.09864): channel pair j of a head is turned
- * by {@code position * f_j}, with {@code f_j = theta^(-2j/R)} before any {@link Scaling}.
+ * A rotary position embedding (Su et al. 2021, arXiv 2104.09864): channel pair j of a head is
+ * turned by {@code position * f_j}, with {@code f_j = theta^(-2j/R)} before any {@link Scaling}.
  *
  * @param theta base of the frequencies
  * @param rotated R, channels of a head that are turned, the first ones; 0 for all of them

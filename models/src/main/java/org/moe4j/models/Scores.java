@@ -46,7 +46,8 @@ final class Scores {
         Tensor hidden = mask.narrow(2, from, n).unsqueeze(1).not();
         scores = scores.maskedFill(hidden, Double.NEGATIVE_INFINITY);
       }
-      Tensor sink = sinks.to(wide).view(1, kvHeads, group, 1, 1).expand(batch, kvHeads, group, n, 1);
+      Tensor sink =
+          sinks.to(wide).view(1, kvHeads, group, 1, 1).expand(batch, kvHeads, group, n, 1);
       Tensor p = Tensor.cat(List.of(scores, sink), -1).softmax(-1).narrow(-1, 0, k.size(2));
       Tensor y = p.to(q.dtype()).matmul(values);
       done.add(y.reshape(batch, heads, n, v.size(3)));

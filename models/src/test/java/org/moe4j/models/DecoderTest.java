@@ -175,8 +175,8 @@ class DecoderTest {
 
   @Test
   void bf16ActivationsStayNearF32AndMastersStayF32() {
-    try (Decoder model = new Decoder(Tiny.olmoe()
-        .toBuilder().initStd(0.05).build(), new ParameterStore(8))) {
+    try (Decoder model =
+        new Decoder(Tiny.olmoe().toBuilder().initStd(0.05).build(), new ParameterStore(8))) {
       Tensor ids = Tiny.ids(2, 16);
       double exact = loss(model, ids, ids).item();
       Decoder half = model.withPrecision(DType.BF16);

@@ -25,7 +25,8 @@ public final class Fixed {
             FeedForwardConfig.every(2, new FeedForwardConfig.Moe(moe)))
         .toBuilder()
         .maxPositions(64)
-        .initStd(0.3).build();
+        .initStd(0.3)
+        .build();
   }
 
   /** A model with experts that differ much. */

@@ -48,6 +48,36 @@ class GeneratorTest {
     }
   }
 
+  @ParameterizedTest
+  @MethodSource("org.moe4j.models.DecoderTest#shapes")
+  void turnsKeepWhatTheyHaveInCommon(DecoderConfig config) {
+    try (Decoder model = Tiny.model(config, 4);
+        PrefixCache kept = new PrefixCache(model)) {
+      Generator generator = new Generator(model, Sampling.GREEDY, Set.of());
+      int[][] prompts = {{3, 17, 42, 5}, {3, 17, 42, 5, 9, 11, 2}, {3, 17, 8}, {3, 17, 8}, {60}};
+      for (int[] prompt : prompts) {
+        int[] made = generator.generate(prompt, 6, kept, t -> true);
+        assertThat(made).isEqualTo(generator.generate(prompt, 6, t -> true));
+        // The last one made is not read.
+        assertThat(kept.length()).isEqualTo(prompt.length + made.length - 1);
+      }
+    }
+  }
+
+  @Test
+  void onlyWhatIsNewIsRead() {
+    try (Decoder model = Tiny.model(Tiny.mixtral(), 1);
+        PrefixCache kept = new PrefixCache(model)) {
+      Generator generator = new Generator(model, Sampling.GREEDY, Set.of());
+      int[] made = generator.generate(PROMPT, 3, kept, t -> true);
+      int[] longer = Arrays.copyOf(PROMPT, PROMPT.length + 3);
+      System.arraycopy(made, 0, longer, PROMPT.length, 3);
+      assertThat(kept.begin(longer, 10)).isEqualTo(PROMPT.length + 2);
+      assertThat(kept.begin(PROMPT, 10)).isEqualTo(PROMPT.length - 1);
+      assertThat(kept.begin(new int[] {9, 17}, 10)).isZero();
+    }
+  }
+
   @Test
   void samplingDependsOnTheSeedAlone() {
     try (Decoder model = Tiny.model(Tiny.mixtral(), 1)) {

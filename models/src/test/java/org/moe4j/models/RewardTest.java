@@ -35,8 +35,9 @@ class RewardTest {
                 32,
                 AttentionConfig.of(32, 4),
                 FeedForwardConfig.every(2, new FeedForwardConfig.Moe(moe)))
-        .toBuilder()
-            .maxPositions(64).build();
+            .toBuilder()
+            .maxPositions(64)
+            .build();
     ParameterStore store = new ParameterStore(new RandomSource(1), Device.CPU, DType.F64);
     return new Decoder(config, store).withPrecision(DType.F64);
   }

@@ -32,8 +32,7 @@ public final class Tiny {
   private Tiny() {}
 
   private static DecoderConfig decoder(AttentionConfig a, List<FeedForwardConfig> ffn) {
-    return DecoderConfig.of(VOCAB, 32, a, ffn)
-        .toBuilder().maxPositions(64).initStd(0.3).build();
+    return DecoderConfig.of(VOCAB, 32, a, ffn).toBuilder().maxPositions(64).initStd(0.3).build();
   }
 
   public static DecoderConfig olmoe() {
@@ -63,8 +62,10 @@ public final class Tiny {
             GroupedQueryConfig.of(32, 4).withKvHeads(1),
             FeedForwardConfig.firstDense(3, 1, FeedForwardConfig.swiglu(40), moe))
         .toBuilder()
-        .norm(NormKind.LAYER).normEps(1e-6)
-        .tiedEmbeddings(true).build();
+        .norm(NormKind.LAYER)
+        .normEps(1e-6)
+        .tiedEmbeddings(true)
+        .build();
   }
 
   /** S01's noisy gate in every other layer, a capacity, and a balance loss on its noise. */
@@ -117,6 +118,70 @@ public final class Tiny {
         GroupedQueryConfig.of(32, 2), FeedForwardConfig.every(2, FeedForwardConfig.swiglu(40)));
   }
 
+  /** DeepSeek's attention with compressed queries, YaRN and a window in one layer. */
+  public static DecoderConfig latent() {
+    RopeConfig rope =
+        RopeConfig.of(100)
+            .withInterleaved(true)
+            .with(new RopeConfig.Scaling.Yarn(4, 8, 4, 1, true, 1.1));
+    LatentConfig a = new LatentConfig(3, 7, 9, 5, 4, 6, rope, true, 0.4, 1e-6);
+    MoeConfig moe =
+        MoeConfig.builder(32, 12, 6, 2)
+            .gating(Gating.deepSeekV3(3, 2, 1.5))
+            .sharedExperts(1)
+            .build();
+    return decoder(a, FeedForwardConfig.firstDense(2, 1, FeedForwardConfig.swiglu(40), moe))
+        .toBuilder()
+        .windows(List.of(0, 5))
+        .build();
+  }
+
+  /** Experts in both halves. */
+  public static DecoderConfig attentionExperts() {
+    AttentionExpertsConfig a = new AttentionExpertsConfig(5, 2, 3, 4, RopeConfig.of(100));
+    MoeConfig moe =
+        MoeConfig.builder(32, 12, 5, 2).gating(Gating.TOP_K_SOFTMAX).outputBias(true).build();
+    return decoder(a, FeedForwardConfig.every(2, new FeedForwardConfig.Moe(moe)));
+  }
+
+  /** Multipliers, biases everywhere, norms behind the branches and behind a partial rotation. */
+  public static DecoderConfig multiplied() {
+    GroupedQueryConfig a =
+        GroupedQueryConfig.of(
+                4, 2, 6, RopeConfig.of(50).with(new RopeConfig.Scaling.Linear(2)).withRotated(4))
+            .withQkNorm(GroupedQueryConfig.QkNorm.PER_HEAD_ROTATED)
+            .withBiases(true, true)
+            .withClip(0.9)
+            .withScale(0.3);
+    MoeConfig moe =
+        MoeConfig.builder(32, 12, 4, 2)
+            .gating(Gating.ERNIE)
+            .sharedWidth(8)
+            .sharedForm(ExpertForm.SWIGLU.withBiases(true))
+            .build();
+    return decoder(a, FeedForwardConfig.every(2, new FeedForwardConfig.Moe(moe))).toBuilder()
+        .norm(NormKind.LAYER_WITHOUT_SHIFT)
+        .placement(DecoderConfig.NormPlacement.POST)
+        .finalNormEps(1e-3)
+        .multipliers(new DecoderConfig.Multipliers(1.5, 0.6, 0.7))
+        .headBias(true)
+        .build();
+  }
+
+  /** gpt-oss: sinks, windows, clamped experts with biases, a bias on the router. */
+  public static DecoderConfig sinks() {
+    GroupedQueryConfig a =
+        GroupedQueryConfig.of(32, 4)
+            .withKvHeads(2)
+            .withQkNorm(GroupedQueryConfig.QkNorm.PER_HEAD)
+            .withBiases(true, false)
+            .withSinks(true);
+    MoeConfig moe = MoeConfig.builder(32, 12, 4, 2).form(ExpertForm.GPT_OSS).build();
+    return decoder(a, FeedForwardConfig.every(2, new FeedForwardConfig.Moe(moe))).toBuilder()
+        .windows(List.of(4, 0))
+        .build();
+  }
+
   /** One of every kind of shape. */
   public static Stream<DecoderConfig> shapes() {
     return Stream.of(
@@ -127,8 +192,11 @@ public final class Tiny {
         recurrent(),
         controlled(),
         dense(),
-        mixtral()
-        .toBuilder().norm(NormKind.LAYER).normEps(1e-5).build());
+        latent(),
+        attentionExperts(),
+        multiplied(),
+        sinks(),
+        mixtral().toBuilder().norm(NormKind.LAYER).normEps(1e-5).build());
   }
 
   public static Decoder model(DecoderConfig config, long seed) {

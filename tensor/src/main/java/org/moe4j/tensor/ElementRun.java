@@ -3,8 +3,8 @@ package org.moe4j.tensor;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Reading elements that lie one behind the other in a file into a tensor of any type, shape, strides
- * and device, in its row-major order.
+ * Reading elements that lie one behind the other in a file into a tensor of any type, shape,
+ * strides and device, in its row-major order.
  */
 final class ElementRun {
   /** What a buffer holds where the elements cannot go straight to their place. */
@@ -60,9 +60,7 @@ final class ElementRun {
     for (long r = 0; r < rows; r += block) {
       try (Scope scope = Scope.open()) {
         Tensor part =
-            block == 1
-                ? target.select(0, r)
-                : target.narrow(0, r, Math.min(block, rows - r));
+            block == 1 ? target.select(0, r) : target.narrow(0, r, Math.min(block, rows - r));
         fill(stored, from + r * row, part, bytes);
       }
     }

@@ -48,6 +48,11 @@ final class SmallFloats {
     return E2M1[code & 15];
   }
 
+  /** The F32 with this upper half. */
+  static float ofBf16(short code) {
+    return Float.intBitsToFloat(code << 16);
+  }
+
   /** The upper half of the F32 pattern, rounded to nearest, ties to even; NaN stays NaN. */
   static short bf16(float value) {
     int bits = Float.floatToRawIntBits(value);

@@ -238,7 +238,9 @@ public final class Tensor implements AutoCloseable {
 
   @Override
   public String toString() {
-    return dtype() + Arrays.toString(shape()) + (device() == Device.CPU ? "" : " on " + device().name().toLowerCase(Locale.ROOT));
+    return dtype()
+        + Arrays.toString(shape())
+        + (device() == Device.CPU ? "" : " on " + device().name().toLowerCase(Locale.ROOT));
   }
 
   // ---- life ----
@@ -840,6 +842,12 @@ public final class Tensor implements AutoCloseable {
   /** Writes {@code a b} into this matrix. */
   public Tensor mmInto(Tensor a, Tensor b) {
     torch.mm_out(at, a.at, b.at);
+    return this;
+  }
+
+  /** Writes the product of a matrix and a vector into this vector. */
+  public Tensor mvInto(Tensor matrix, Tensor vector) {
+    torch.mv_out(at, matrix.at, vector.at);
     return this;
   }
 

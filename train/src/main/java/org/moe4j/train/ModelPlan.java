@@ -21,9 +21,9 @@ import org.moe4j.MoeConfig;
 import org.moe4j.OptionKey;
 import org.moe4j.RouterRegistry;
 import org.moe4j.RouterZLoss;
-import org.moe4j.models.GroupedQueryConfig;
 import org.moe4j.models.DecoderConfig;
 import org.moe4j.models.FeedForwardConfig;
+import org.moe4j.models.GroupedQueryConfig;
 import org.moe4j.models.NormKind;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.train.config.ModelSection;
@@ -69,7 +69,8 @@ public final class ModelPlan {
         GroupedQueryConfig.of(m.hidden(), m.heads())
             .withKvHeads(m.kvHeads())
             .withRopeTheta(m.ropeTheta())
-            .withQkNorm(m.qkNorm() ? GroupedQueryConfig.QkNorm.WHOLE : GroupedQueryConfig.QkNorm.NONE);
+            .withQkNorm(
+                m.qkNorm() ? GroupedQueryConfig.QkNorm.WHOLE : GroupedQueryConfig.QkNorm.NONE);
     FeedForwardConfig dense = new FeedForwardConfig.Dense(form(config.moe().activation()), m.ffn());
     List<FeedForwardConfig> layers = new ArrayList<>();
     for (int i = 0; i < m.layers(); i++) {

@@ -8,10 +8,10 @@ import org.moe4j.Gating;
 import org.moe4j.MoeConfig;
 import org.moe4j.ParameterStore;
 import org.moe4j.TokenContext;
-import org.moe4j.models.GroupedQueryConfig;
 import org.moe4j.models.Decoder;
 import org.moe4j.models.DecoderConfig;
 import org.moe4j.models.FeedForwardConfig;
+import org.moe4j.models.GroupedQueryConfig;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
@@ -79,7 +79,8 @@ public record TrainingBenchmark(
             hidden,
             attention,
             FeedForwardConfig.every(layers, new FeedForwardConfig.Moe(moe)))
-        .maxPositions(Math.max(seq, 1)).build();
+        .maxPositions(Math.max(seq, 1))
+        .build();
   }
 
   /** Runs a few steps to warm up and then {@code steps}. */

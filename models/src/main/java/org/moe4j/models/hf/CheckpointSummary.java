@@ -41,7 +41,7 @@ public record CheckpointSummary(String modelType, DecoderConfig config, List<Sto
     try (OpenCheckpoint file = OpenCheckpoint.open(folder);
         Decoder model = new Decoder(file.config(), ParameterStore.shapes(DType.F32))) {
       List<Stored> parts = new ArrayList<>();
-      for (Map.Entry<DiskTensor, WeightSource> e : file.sources(model).entrySet()) {
+      for (Map.Entry<DiskTensor, WeightSource> e : file.sources(model, file.layout()).entrySet()) {
         WeightSource source = e.getValue();
         double perElement = (double) source.bytes() / Math.max(1, e.getKey().elements());
         for (DiskTensor.Part part : e.getKey().parts()) {

@@ -61,8 +61,8 @@ public final class Conversion {
    * only when it is complete. Small files beside the weights, as the tokenizer's, are copied, and
    * so are tensors without a meaning for the decoder, as those of another modality.
    *
-   * @throws MoeException if the checkpoint is damaged, its family has no such layout, {@code to} has
-   *     something in it or cannot be written; nothing of it is left then
+   * @throws MoeException if the checkpoint is damaged, its family has no such layout, {@code to}
+   *     has something in it or cannot be written; nothing of it is left then
    */
   public static Result run(Path from, Path to, Options options, LoadProgress progress) {
     AtomicFolder.requireAbsent(to);
@@ -80,7 +80,7 @@ public final class Conversion {
                 + " has only "
                 + known.stream().map(ExpertLayout::label).collect(Collectors.joining(", ")));
       }
-      Map<DiskTensor, WeightSource> sources = file.sources(model);
+      Map<DiskTensor, WeightSource> sources = file.sources(model, file.layout());
       WeightMap target = file.family().names(model, layout);
       try (WeightStream stream = new WeightStream(sources, target, options.dtype(), progress)) {
         List<SafetensorsWriter.Item> items = new ArrayList<>(stream.items(target));

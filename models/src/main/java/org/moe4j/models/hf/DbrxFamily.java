@@ -72,8 +72,7 @@ final class DbrxFamily implements Family {
       return Gating.SOFTMAX_TOP_K;
     }
     return Gating.SOFTMAX_TOP_K.with(
-        new Renormalise(
-            Renormalise.When.BEFORE_DROP, Renormalise.Guard.ADD, 0, f.number(field)));
+        new Renormalise(Renormalise.When.BEFORE_DROP, Renormalise.Guard.ADD, 0, f.number(field)));
   }
 
   @Override

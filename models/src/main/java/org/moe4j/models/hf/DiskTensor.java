@@ -12,16 +12,16 @@ import org.moe4j.tensor.Tensor;
 
 /**
  * A tensor on disk and what it means to a model: its rows, one run after another, are parts of
- * parameters. Most are one part; projections that lie in one matrix, as queries, keys and values may
- * do, are several.
+ * parameters. Most are one part; projections that lie in one matrix, as queries, keys and values
+ * may do, are several.
  */
 public final class DiskTensor {
   /**
    * A run of a disk tensor's elements, which are counted in row-major order.
    *
    * @param parameter it belongs to
-   * @param view of the parameter's tensor, without a copy: its elements in row-major order are those
-   *     of the run, whatever its shape and strides are
+   * @param view of the parameter's tensor, without a copy: its elements in row-major order are
+   *     those of the run, whatever its shape and strides are
    * @param from the number of the first element
    * @param count how many they are
    */

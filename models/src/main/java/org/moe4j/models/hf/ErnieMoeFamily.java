@@ -65,9 +65,7 @@ final class ErnieMoeFamily extends LlamaFamily {
     map.whole(at + "mlp.gate.weight", gate);
     Names.selectionBias(moe)
         .ifPresent(
-            b ->
-                map.part(
-                    at + "mlp.moe_statics.e_score_correction_bias", b, w -> w.unsqueeze(0)));
+            b -> map.part(at + "mlp.moe_statics.e_score_correction_bias", b, w -> w.unsqueeze(0)));
     Names.experts(map, at + "mlp.", moe, layout);
     moe.shared().ifPresent(s -> Names.network(map, at + "mlp.shared_experts.", s.network()));
   }

@@ -20,17 +20,13 @@ final class FlexOlmoFamily extends LlamaFamily {
   public DecoderConfig config(ConfigFile f) {
     boolean bias = f.flagOr(false, "attention_bias");
     GroupedQueryConfig attention =
-        attention(f, 5e5)
-            .withQkNorm(GroupedQueryConfig.QkNorm.WHOLE)
-            .withBiases(bias, bias);
+        attention(f, 5e5).withQkNorm(GroupedQueryConfig.QkNorm.WHOLE).withBiases(bias, bias);
     boolean renormalise = f.flagOr(false, "norm_topk_prob");
     MoeConfig moe =
         moe(f, "intermediate_size")
             .gating(renormalise ? Gating.MIXTRAL : Gating.SOFTMAX_TOP_K)
             .build();
-    return decoder(f, attention, every(f, moe))
-        .placement(DecoderConfig.NormPlacement.POST)
-        .build();
+    return decoder(f, attention, every(f, moe)).placement(DecoderConfig.NormPlacement.POST).build();
   }
 
   @Override

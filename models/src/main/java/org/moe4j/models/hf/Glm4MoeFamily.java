@@ -27,10 +27,7 @@ final class Glm4MoeFamily extends DeepseekV2Family {
                     .withRope(RopeFields.read(f, 1e4, rotated).withRotated(rotated))
                     .withQkNorm(norm)
                     .withBiases(f.flagOr(false, "attention_bias"), false));
-    return decoder(
-            f,
-            attention,
-            firstDense(f, 1, sharing(f, DeepseekV3Family.gating(f, 1, 1, 1))))
+    return decoder(f, attention, firstDense(f, 1, sharing(f, DeepseekV3Family.gating(f, 1, 1, 1))))
         .normEps(f.numberOr(1e-5, "rms_norm_eps"))
         .build();
   }

@@ -154,7 +154,7 @@ public final class HfCheckpoint {
       ParameterStore store = ParameterStore.uninitialised(device, dtype);
       try {
         Decoder model = new Decoder(file.config(), store);
-        WeightLoader.read(file.sources(model), progress);
+        WeightLoader.read(file.sources(model, file.layout()), progress);
         return new Loaded(model, file.family().modelType(), file.tokens());
       } catch (RuntimeException e) {
         store.close();

@@ -68,8 +68,7 @@ abstract class LlamaFamily implements Family {
     return MoeConfig.builder(
         f.positive("hidden_size"),
         f.positive(width),
-        f.positive(
-            "num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"),
+        f.positive("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"),
         f.positive("num_experts_per_tok", "moe_topk", "moe_k", "moe_top_k"));
   }
 
@@ -97,7 +96,9 @@ abstract class LlamaFamily implements Family {
       case "full_attention" -> false;
       default ->
           throw f.failure(
-              "layer_types: " + type + " is not supported; use full_attention or"
+              "layer_types: "
+                  + type
+                  + " is not supported; use full_attention or"
                   + " sliding_attention");
     };
   }
@@ -127,8 +128,7 @@ abstract class LlamaFamily implements Family {
 
   /** The same sparse layer in every block. */
   final List<FeedForwardConfig> every(ConfigFile f, MoeConfig moe) {
-    return FeedForwardConfig.every(
-        f.positive("num_hidden_layers"), new FeedForwardConfig.Moe(moe));
+    return FeedForwardConfig.every(f.positive("num_hidden_layers"), new FeedForwardConfig.Moe(moe));
   }
 
   /** Gated SiLU, the form of all these families' experts unless they say otherwise. */
@@ -146,8 +146,7 @@ abstract class LlamaFamily implements Family {
       norms(map, at, block);
       attention(map, at, block.attention());
       block.dense().ifPresent(d -> Names.network(map, at + "mlp.", d));
-      Parameter gate =
-          block.moe().isEmpty() ? null : model.parameters().named(gateOf(i));
+      Parameter gate = block.moe().isEmpty() ? null : model.parameters().named(gateOf(i));
       block.moe().ifPresent(moe -> sparse(map, at, moe, gate, layout));
     }
     Names.norm(map, root() + "norm", model.norm());
@@ -179,8 +178,7 @@ abstract class LlamaFamily implements Family {
   }
 
   /** The sparse layer of a block. */
-  abstract void sparse(
-      WeightMap map, String at, MoeLayer moe, Parameter gate, ExpertLayout layout);
+  abstract void sparse(WeightMap map, String at, MoeLayer moe, Parameter gate, ExpertLayout layout);
 
   /** Fused where the stacked tensors of transformers 5 are. */
   @Override

@@ -6,8 +6,6 @@ public interface LoadProgress {
   /** Nobody looks. */
   LoadProgress NONE = (done, total) -> {};
 
-  /**
-   * {@code done} of {@code total} bytes are through. Calls come one at a time, from any thread.
-   */
+  /** {@code done} of {@code total} bytes are through. Calls come one at a time, from any thread. */
   void at(long done, long total);
 }

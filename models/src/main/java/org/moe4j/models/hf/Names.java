@@ -101,12 +101,7 @@ final class Names {
     switch (layout) {
       case RELEASED ->
           perExpert(
-              map,
-              at + "experts.",
-              moe,
-              "gate_proj.weight",
-              "up_proj.weight",
-              "down_proj.weight");
+              map, at + "experts.", moe, "gate_proj.weight", "up_proj.weight", "down_proj.weight");
       case FUSED -> fused(map, at + "experts.gate_up_proj", at + "experts.down_proj", moe);
     }
   }

@@ -64,7 +64,7 @@ final class OpenCheckpoint implements AutoCloseable {
     return ids.stream().mapToInt(i -> i).findFirst();
   }
 
-  /** The layout that the file's experts have. */
+  /** How the file keeps its experts. */
   ExpertLayout layout() {
     return family.layout(weights.names());
   }
@@ -74,10 +74,10 @@ final class OpenCheckpoint implements AutoCloseable {
    *
    * @throws org.moe4j.tensor.MoeException if tensors are missing, unexpected or of another shape
    */
-  Map<DiskTensor, WeightSource> sources(Decoder model) {
-    WeightMap names = family.names(model, layout());
+  Map<DiskTensor, WeightSource> sources(Decoder model, ExpertLayout layout) {
+    WeightMap names = family.names(model, layout);
     names.requireCovers(model.parameters().all());
-    return WeightLoader.sources(weights, names, n -> family.ignores(n, config), quantisation);
+    return WeightLoader.sources(weights, names, name -> family.ignores(name, config), quantisation);
   }
 
   /** What the file holds beside {@code sources}, without a meaning for the model, by name. */

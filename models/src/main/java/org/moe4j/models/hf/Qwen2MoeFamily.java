@@ -26,9 +26,7 @@ final class Qwen2MoeFamily extends LlamaFamily {
             .build();
     int layers = f.positive("num_hidden_layers");
     return decoder(
-            f,
-            attention(f, 1e4).withBiases(f.flagOr(true, "qkv_bias"), false),
-            stepped(f, moe))
+            f, attention(f, 1e4).withBiases(f.flagOr(true, "qkv_bias"), false), stepped(f, moe))
         .windows(windows(f, layers))
         .build();
   }

@@ -19,9 +19,7 @@ final class Qwen3MoeFamily extends LlamaFamily {
   public DecoderConfig config(ConfigFile f) {
     boolean bias = f.flagOr(false, "attention_bias");
     GroupedQueryConfig attention =
-        attention(f, 1e4)
-            .withQkNorm(GroupedQueryConfig.QkNorm.PER_HEAD)
-            .withBiases(bias, bias);
+        attention(f, 1e4).withQkNorm(GroupedQueryConfig.QkNorm.PER_HEAD).withBiases(bias, bias);
     boolean renormalise = f.flagOr(false, "norm_topk_prob");
     MoeConfig moe =
         moe(f, "moe_intermediate_size")

@@ -8,8 +8,8 @@ import org.moe4j.tensor.Scope;
 import org.moe4j.tensor.Tensor;
 
 /**
- * Where a part of a disk tensor lies in its parameter, as sizes and strides, so that it can be found
- * in a copy of the parameter or of one expert of it.
+ * Where a part of a disk tensor lies in its parameter, as sizes and strides, so that it can be
+ * found in a copy of the parameter or of one expert of it.
  *
  * @param part the part
  * @param sizes of its view

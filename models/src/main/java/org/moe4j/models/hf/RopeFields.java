@@ -49,7 +49,9 @@ final class RopeFields {
       case "longrope", "su" -> longRope(f);
       default ->
           throw f.failure(
-              "rope type " + type + " is not supported; use default, linear, dynamic, yarn or"
+              "rope type "
+                  + type
+                  + " is not supported; use default, linear, dynamic, yarn or"
                   + " longrope");
     };
   }

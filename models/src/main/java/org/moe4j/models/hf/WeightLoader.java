@@ -116,7 +116,12 @@ final class WeightLoader {
 
   /** A piece of one part: these indices of dimension 0 of its view, or all of it. */
   private record Task(
-      WeightSource source, DiskTensor.Part part, boolean sliced, long start, long rows, long bytes) {
+      WeightSource source,
+      DiskTensor.Part part,
+      boolean sliced,
+      long start,
+      long rows,
+      long bytes) {
     void run() {
       Tensor target = part.tensor();
       long from = part.from();

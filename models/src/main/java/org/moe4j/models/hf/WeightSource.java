@@ -60,16 +60,14 @@ sealed interface WeightSource {
       if (in.names().contains(name + Fp8Blocks.SCALES)) {
         Fp8Blocks weight =
             Fp8Blocks.open(file, name, quantisation.blockRows(), quantisation.blockColumns());
-        return new Scaled(
-            weight, weight.storedNames().stream().map(in::describe).toList());
+        return new Scaled(weight, weight.storedNames().stream().map(in::describe).toList());
       }
     }
     return new Plain(in, in.describe(name));
   }
 
   private static List<StoredTensor> describe(StoredTensors in, String name) {
-    return List.of(
-        in.describe(name + Mxfp4Blocks.BLOCKS), in.describe(name + Mxfp4Blocks.SCALES));
+    return List.of(in.describe(name + Mxfp4Blocks.BLOCKS), in.describe(name + Mxfp4Blocks.SCALES));
   }
 
   /** Elements that are stored as they are. */
@@ -134,8 +132,8 @@ sealed interface WeightSource {
   }
 
   /**
-   * MXFP4 as the released gpt-oss checkpoints have it: every matrix of the stack is the transpose of
-   * what the unquantised layout has under the same name.
+   * MXFP4 as the released gpt-oss checkpoints have it: every matrix of the stack is the transpose
+   * of what the unquantised layout has under the same name.
    */
   record Transposed(BlockScaled weight, List<StoredTensor> stored) implements WeightSource {
     private long rows() {
@@ -182,8 +180,7 @@ sealed interface WeightSource {
       return target.permute(
           IntStream.concat(
                   IntStream.range(0, batch),
-                  IntStream.concat(
-                      IntStream.range(split, last), IntStream.range(batch, split)))
+                  IntStream.concat(IntStream.range(split, last), IntStream.range(batch, split)))
               .asLongStream()
               .toArray());
     }

@@ -79,8 +79,7 @@ final class WeightStream implements AutoCloseable {
     for (DiskTensor tensor : sources.keySet()) {
       for (DiskTensor.Part part : tensor.parts()) {
         Parameter p = part.parameter();
-        unitOf.put(
-            p.name(), indivisible.contains(p.name()) ? p.tensor().numel() : Region.unit(p));
+        unitOf.put(p.name(), indivisible.contains(p.name()) ? p.tensor().numel() : Region.unit(p));
       }
     }
     regions.forEach(

@@ -179,10 +179,28 @@ class CheckpointFuzzIT {
         () -> HfCheckpoint.load(dir).model().close());
   }
 
-  /** Configurations of a family and of our own layout, in front of weights that are in order. */
+  /** Configurations of all families and of our own layout, in front of weights that are in order. */
   @Test
   void config() throws Exception {
     List<List<Path>> folders = new ArrayList<>(List.of(files("hf/mixtral"), files("hf/olmoe")));
+    for (String family :
+        List.of(
+            "aria-multimodal",
+            "dbrx-base",
+            "deepseek_v2-group",
+            "deepseek_v3-base",
+            "ernie4_5_moe-interval",
+            "flex_olmo-norm",
+            "glm4_moe-air",
+            "gpt_oss-mxfp4",
+            "granitemoeshared-base",
+            "hunyuan_v1_moe-list",
+            "jetmoe-base",
+            "phimoe-long",
+            "qwen2_moe-window",
+            "qwen3_moe-yarn")) {
+      folders.add(files("families/" + family));
+    }
     for (DecoderConfig config : Tiny.shapes().toList()) {
       Path saved = own.resolve("saved-" + folders.size());
       try (Decoder model = Tiny.model(config, 1)) {

@@ -126,7 +126,7 @@ class ConversionTest {
         from,
         dir.resolve("to"),
         options(ExpertLayout.FUSED, null, 1 << 30),
-        from + ": layout fused: the family moe4j has only per-expert");
+        from + ": layout fused: the family moe4j has only released");
   }
 
   @Test
@@ -141,8 +141,7 @@ class ConversionTest {
     Path damaged = Files.createDirectory(dir.resolve("damaged"));
     Files.copy(from.resolve("config.json"), damaged.resolve("config.json"));
     byte[] bytes = Files.readAllBytes(from.resolve("model.safetensors"));
-    Files.write(
-        damaged.resolve("model.safetensors"), Arrays.copyOf(bytes, bytes.length - 1));
+    Files.write(damaged.resolve("model.safetensors"), Arrays.copyOf(bytes, bytes.length - 1));
     refused(damaged, dir.resolve("to"), options, damaged.toString());
     // A folder cannot be made inside a file.
     refused(from, file.resolve("to"), options, "cannot write " + file.resolve("to"));
@@ -200,8 +199,7 @@ class ConversionTest {
     String out = "model.layers.0.mlp.experts.down_proj";
     try (Scope scope = Scope.open();
         ParameterStore store = ParameterStore.shapes(DType.F32);
-        Safetensors file =
-            Safetensors.open(HfCheckpointTest.resource("families/gpt_oss-mxfp4"))) {
+        Safetensors file = Safetensors.open(HfCheckpointTest.resource("families/gpt_oss-mxfp4"))) {
       Tensor up = Mxfp4Blocks.open(file, in).load(DType.F32);
       Tensor down = Mxfp4Blocks.open(file, out).load(DType.F32);
       long e = up.size(0);

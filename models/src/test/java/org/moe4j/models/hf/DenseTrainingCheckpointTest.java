@@ -50,7 +50,8 @@ class DenseTrainingCheckpointTest {
                 new FeedForwardConfig.Moe(dense),
                 new FeedForwardConfig.Moe(parts)))
         .toBuilder()
-        .maxPositions(64).build();
+        .maxPositions(64)
+        .build();
   }
 
   @Test

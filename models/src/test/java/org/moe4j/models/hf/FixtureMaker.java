@@ -16,8 +16,7 @@ final class FixtureMaker {
   public static void main(String[] arguments) {
     Path root = Path.of(arguments[0]);
     HfCheckpoint.SaveOptions plain = HfCheckpoint.SaveOptions.DEFAULT;
-    try (Decoder olmoe = Tiny.model(Tiny.olmoe()
-        .toBuilder().tiedEmbeddings(true).build(), 11)) {
+    try (Decoder olmoe = Tiny.model(Tiny.olmoe().toBuilder().tiedEmbeddings(true).build(), 11)) {
       HfCheckpoint.save(root.resolve("olmoe"), olmoe, plain.withDtype(DType.BF16));
     }
     try (Decoder mixtral = Tiny.model(Tiny.mixtral(), 12)) {

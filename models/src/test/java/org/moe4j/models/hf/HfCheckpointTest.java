@@ -99,10 +99,11 @@ class HfCheckpointTest {
     try (Decoder model = Tiny.model(Tiny.controlled(), 1)) {
       HfCheckpoint.save(dir, model, HfCheckpoint.SaveOptions.DEFAULT);
       List<SafetensorsWriter.Item> items =
-          new Moe4jFamily().names(model, ExpertLayout.RELEASED).list().stream()
-              .filter(p -> !p.name().equals("layers.1.moe.gate.e_score_correction_bias"))
-              .map(p -> SafetensorsWriter.Item.of(p.name(), p.tensor()))
-              .toList();
+          new Moe4jFamily()
+              .names(model, ExpertLayout.RELEASED).list().stream()
+                  .filter(p -> !p.name().equals("layers.1.moe.gate.e_score_correction_bias"))
+                  .map(p -> SafetensorsWriter.Item.of(p.name(), p.tensor()))
+                  .toList();
       SafetensorsWriter.writeFolder(dir, items, Map.of(), 1 << 30);
     }
     assertThatThrownBy(() -> HfCheckpoint.load(dir))

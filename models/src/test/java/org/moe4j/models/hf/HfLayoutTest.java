@@ -121,7 +121,7 @@ class HfLayoutTest {
   void theExplanationNamesEveryFamilyThatWasPassedOver() {
     assertThat(HfLayout.choose(Tiny.own()).explanation())
         .isEqualTo(
-            "saved as moe4j; not olmoe: LayerNorm, 1 dense layer, no norms on queries and keys;"
+            "saved as moe4j; not olmoe: LayerNorm, 1 dense layer, no norms on whole queries and keys;"
                 + " not mixtral: LayerNorm, 1 dense layer");
     assertThat(HfLayout.choose(Tiny.olmoe()).explanation()).isEqualTo("saved as olmoe");
   }

@@ -115,8 +115,7 @@ class WeightLoaderTest {
 
   private static WeightMap interleaved(Parameter in, Parameter bias, long e, long h, long d) {
     WeightMap map = new WeightMap();
-    map.tensor("gate_up_proj", e, d, 2 * h)
-        .all(in, w -> w.view(e, 2, h, d).permute(0, 3, 2, 1));
+    map.tensor("gate_up_proj", e, d, 2 * h).all(in, w -> w.view(e, 2, h, d).permute(0, 3, 2, 1));
     map.tensor("gate_up_proj_bias", e, 2 * h).all(bias, b -> b.view(e, 2, h).transpose(1, 2));
     return map;
   }
@@ -219,7 +218,11 @@ class WeightLoaderTest {
       WeightMap map = new WeightMap();
       map.tensor(name, rows, columns).rows(100, a).rows(rows - 100, b, Tensor::t);
       WeightLoader.load(
-          in, map, n -> !n.startsWith(name), Quantisation.of(ConfigFile.read(folder)), (d, t) -> {});
+          in,
+          map,
+          n -> !n.startsWith(name),
+          Quantisation.of(ConfigFile.read(folder)),
+          (d, t) -> {});
       same(a.tensor(), weight.narrow(0, 0, 100));
       same(b.tensor(), weight.narrow(0, 100, rows - 100).t().to(DType.BF16));
     }
