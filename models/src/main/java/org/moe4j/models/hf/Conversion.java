@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -15,8 +16,11 @@ import org.moe4j.models.Decoder;
 import org.moe4j.tensor.AtomicFile;
 import org.moe4j.tensor.AtomicFolder;
 import org.moe4j.tensor.DType;
+import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.SafetensorsWriter;
+import org.moe4j.tensor.StoredTensor;
+import org.moe4j.tensor.Tensor;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
@@ -54,7 +58,8 @@ public final class Conversion {
 
   /**
    * Converts the checkpoint in the folder {@code from} into the folder {@code to}, which appears
-   * only when it is complete. Small files beside the weights, as the tokenizer's, are copied.
+   * only when it is complete. Small files beside the weights, as the tokenizer's, are copied, and
+   * so are tensors without a meaning for the decoder, as those of another modality.
    *
    * @throws MoeException if the checkpoint is damaged, its family has no such layout, {@code to}
    *     has something in it or cannot be written; nothing of it is left then
@@ -78,7 +83,8 @@ public final class Conversion {
       Map<DiskTensor, WeightSource> sources = file.sources(model, file.layout());
       WeightMap target = file.family().names(model, layout);
       try (WeightStream stream = new WeightStream(sources, target, options.dtype(), progress)) {
-        List<SafetensorsWriter.Item> items = stream.items(target);
+        List<SafetensorsWriter.Item> items = new ArrayList<>(stream.items(target));
+        file.others(sources).forEach((name, source) -> items.add(unchanged(name, source)));
         boolean scaled =
             sources.values().stream().anyMatch(s -> !(s instanceof WeightSource.Plain));
         AtomicFolder.write(
@@ -94,6 +100,19 @@ public final class Conversion {
         return new Result(file.family().modelType(), layout, items.size(), bytes);
       }
     }
+  }
+
+  /** What means nothing to the model, as it is; codes and scales as BF16. */
+  private static SafetensorsWriter.Item unchanged(String name, WeightSource source) {
+    DType dtype = source instanceof WeightSource.Plain ? source.dtype() : DType.BF16;
+    StoredTensor stored = new StoredTensor(name, dtype, source.shape());
+    return new SafetensorsWriter.Item(
+        stored,
+        () -> {
+          Tensor whole = Tensor.empty(dtype, Device.CPU, stored.sizes());
+          source.read(0, whole);
+          return whole;
+        });
   }
 
   /** The configuration with the weights' new type, and without the codes that are no more. */

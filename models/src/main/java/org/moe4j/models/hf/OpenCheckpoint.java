@@ -1,11 +1,15 @@
 package org.moe4j.models.hf;
 
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.stream.Collectors;
 import org.moe4j.models.Decoder;
 import org.moe4j.models.DecoderConfig;
+import org.moe4j.tensor.Fp8Blocks;
+import org.moe4j.tensor.StoredTensor;
 import org.moe4j.tensor.StoredTensors;
 
 /** A checkpoint folder whose configuration and headers were read, and no weights yet. */
@@ -74,6 +78,27 @@ final class OpenCheckpoint implements AutoCloseable {
     WeightMap names = family.names(model, layout);
     names.requireCovers(model.parameters().all());
     return WeightLoader.sources(weights, names, name -> family.ignores(name, config), quantisation);
+  }
+
+  /** What the file holds beside {@code sources}, without a meaning for the model, by name. */
+  Map<String, WeightSource> others(Map<DiskTensor, WeightSource> sources) {
+    Set<String> used =
+        sources.values().stream()
+            .flatMap(s -> s.stored().stream())
+            .map(StoredTensor::name)
+            .collect(Collectors.toSet());
+    Map<String, WeightSource> others = new LinkedHashMap<>();
+    for (String name : weights.names()) {
+      boolean scales =
+          name.endsWith(Fp8Blocks.SCALES)
+              && weights
+                  .names()
+                  .contains(name.substring(0, name.length() - Fp8Blocks.SCALES.length()));
+      if (!used.contains(name) && !scales) {
+        others.put(name, WeightSource.open(weights, name, quantisation));
+      }
+    }
+    return others;
   }
 
   @Override

@@ -17,6 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.moe4j.Init;
 import org.moe4j.ParameterStore;
 import org.moe4j.Role;
@@ -52,10 +53,10 @@ class ConversionTest {
 
   /** transformers made both folders from one model. */
   @ParameterizedTest
-  @CsvSource({"5000000000", "9000"})
-  void bothLayoutsOfMixtralAreMadeFromEachOther(long shard) throws Exception {
-    Path released = HfCheckpointTest.resource("families/mixtral-base");
-    Path fused = HfCheckpointTest.resource("families/mixtral-fused");
+  @CsvSource({"mixtral,5000000000", "mixtral,9000", "qwen3_moe,30000", "granitemoe,30000"})
+  void bothLayoutsAreMadeFromEachOther(String family, long shard) throws Exception {
+    Path released = HfCheckpointTest.resource("families/" + family + "-base");
+    Path fused = HfCheckpointTest.resource("families/" + family + "-fused");
     Path made = dir.resolve("fused");
     List<Long> told = new ArrayList<>();
     Conversion.Result result =
@@ -154,6 +155,38 @@ class ConversionTest {
         .isInstanceOf(MoeException.class)
         .hasMessageStartingWith(message)
         .satisfies(e -> assertThat(e.getMessage()).doesNotContain("\n"));
+  }
+
+  /** Whatever a family has on disk goes through its map and comes back, others' tensors too. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "dbrx-base", "gpt_oss-bf16", "aria-multimodal", "ernie4_5_moe-base", "jetmoe-base",
+        "deepseek_v3-base", "phimoe-plain", "hunyuan_v1_moe-list", "granitemoeshared-base"
+      })
+  void everyFamilyGoesThroughUnchanged(String name) throws Exception {
+    Path from = HfCheckpointTest.resource("families/" + name);
+    Conversion.run(from, dir.resolve("to"), options(null, null, 20_000), LoadProgress.NONE);
+    same(dir.resolve("to"), from);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"deepseek_v3-fp8", "gpt_oss-mxfp4"})
+  void whatIsNoLongerQuantisedLoadsTheSame(String name) throws Exception {
+    Path from = HfCheckpointTest.resource("families/" + name);
+    Path to = dir.resolve("to");
+    Conversion.run(from, to, options(null, DType.F32, 1 << 30), LoadProgress.NONE);
+    assertThat(Files.readString(to.resolve("config.json"))).doesNotContain("quantization_config");
+    try (Decoder a = HfCheckpoint.load(from).model();
+        Decoder b = HfCheckpoint.load(to).model()) {
+      a.parameters()
+          .all()
+          .forEach(
+              p ->
+                  assertThat(b.parameters().named(p.name()).tensor().toDoubles())
+                      .as(p.name())
+                      .isEqualTo(p.tensor().toDoubles()));
+    }
   }
 
   /** Codes and scales become values, expert by expert, whichever layout they go to. */
