@@ -37,7 +37,7 @@ final class AriaFamily extends LlamaFamily {
     MoeConfig sparse =
         f.checked(
             () ->
-                moe.gating(Gating.TOP_K_SOFTMAX)
+                moe.gating(rounded(Gating.TOP_K_SOFTMAX))
                     .sharedExperts(f.naturalOr(2, "moe_num_shared_experts"))
                     .sharedForm(FORM.withBiases(f.flagOr(false, "mlp_bias")))
                     .build());

@@ -24,7 +24,7 @@ final class FlexOlmoFamily extends LlamaFamily {
     boolean renormalise = f.flagOr(false, "norm_topk_prob");
     MoeConfig moe =
         moe(f, "intermediate_size")
-            .gating(renormalise ? Gating.MIXTRAL : Gating.SOFTMAX_TOP_K)
+            .gating(rounded(renormalise ? Gating.MIXTRAL : Gating.SOFTMAX_TOP_K))
             .build();
     return decoder(f, attention, every(f, moe)).placement(DecoderConfig.NormPlacement.POST).build();
   }

@@ -24,7 +24,7 @@ final class GptOssFamily extends LlamaFamily {
     GroupedQueryConfig attention = attention(f, 150_000).withBiases(bias, bias).withSinks(true);
     double limit = f.numberOr(7, "swiglu_limit");
     ExpertForm form = f.checked(() -> ExpertForm.GPT_OSS.withClamp(new ExpertForm.Clamp(limit, 1)));
-    MoeConfig plain = moe(f, "intermediate_size").form(form).gating(Gating.TOP_K_SOFTMAX).build();
+    MoeConfig plain = moe(f, "intermediate_size").form(form).gating(rounded(Gating.TOP_K_SOFTMAX)).build();
     Map<String, Object> options = new HashMap<>(plain.routerOptions());
     options.put("bias", true);
     MoeConfig moe = plain.toBuilder().router(plain.router(), options).build();

@@ -32,7 +32,7 @@ final class GraniteMoeFamily extends LlamaFamily {
                     .withScale(f.numberOr(1, "attention_multiplier")));
     int shared = modelType.equals("granitemoeshared") ? f.natural("shared_intermediate_size") : 0;
     MoeConfig moe =
-        moe(f, "intermediate_size").gating(Gating.TOP_K_SOFTMAX).sharedWidth(shared).build();
+        moe(f, "intermediate_size").gating(rounded(Gating.TOP_K_SOFTMAX)).sharedWidth(shared).build();
     DecoderConfig.Multipliers multipliers =
         f.checked(
             () ->

@@ -20,7 +20,7 @@ final class JetMoeFamily extends LlamaFamily {
   public DecoderConfig config(ConfigFile f) {
     f.refuseUnless("activation_function", "silu");
     MoeConfig moe =
-        moe(f, "intermediate_size").gating(Gating.TOP_K_SOFTMAX).outputBias(true).build();
+        moe(f, "intermediate_size").gating(rounded(Gating.TOP_K_SOFTMAX)).outputBias(true).build();
     int channels = f.positive("kv_channels");
     AttentionExpertsConfig attention =
         f.checked(

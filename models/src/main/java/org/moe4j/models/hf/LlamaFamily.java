@@ -5,6 +5,7 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Set;
 import org.moe4j.ExpertForm;
+import org.moe4j.Gating;
 import org.moe4j.MoeConfig;
 import org.moe4j.MoeLayer;
 import org.moe4j.Parameter;
@@ -70,6 +71,11 @@ abstract class LlamaFamily implements Family {
         f.positive(width),
         f.positive("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"),
         f.positive("num_experts_per_tok", "moe_topk", "moe_k", "moe_top_k"));
+  }
+
+  /** {@code gating} with logits in the model's type, as all these families have but a few. */
+  static Gating rounded(Gating gating) {
+    return gating.with(Gating.Rounding.LOGITS);
   }
 
   /** The window of every layer: {@code sliding_window} where {@code layer_types} says so. */

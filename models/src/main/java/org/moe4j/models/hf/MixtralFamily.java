@@ -17,7 +17,7 @@ final class MixtralFamily extends LlamaFamily {
   @Override
   public DecoderConfig config(ConfigFile f) {
     f.refuseUnless("attention_bias", "false");
-    MoeConfig moe = moe(f, "intermediate_size").gating(Gating.MIXTRAL).build();
+    MoeConfig moe = moe(f, "intermediate_size").gating(rounded(Gating.MIXTRAL)).build();
     return decoder(f, attention(f, 1e6), every(f, moe))
         .normEps(f.numberOr(1e-5, "rms_norm_eps"))
         .windows(windows(f, f.positive("num_hidden_layers"), true))

@@ -26,7 +26,7 @@ final class OlmoeFamily extends LlamaFamily {
     boolean renormalise = f.flagOr(false, "norm_topk_prob");
     MoeConfig moe =
         moe(f, "intermediate_size")
-            .gating(renormalise ? Gating.MIXTRAL : Gating.SOFTMAX_TOP_K)
+            .gating(rounded(renormalise ? Gating.MIXTRAL : Gating.SOFTMAX_TOP_K))
             .build();
     return decoder(f, attention, every(f, moe)).normEps(f.numberOr(1e-5, "rms_norm_eps")).build();
   }

@@ -18,7 +18,8 @@ final class PhimoeFamily extends LlamaFamily {
   public DecoderConfig config(ConfigFile f) {
     boolean bias = f.flagOr(false, "attention_bias");
     Map<String, Object> options =
-        Map.of("mask", "code", "jitter", f.numberOr(0.01, "router_jitter_noise"));
+        Map.of(
+            "mask", "code", "rounded", true, "jitter", f.numberOr(0.01, "router_jitter_noise"));
     MoeConfig moe = moe(f, "intermediate_size").router("grin", options).build();
     return decoder(f, attention(f, 1e6).withBiases(bias, bias), every(f, moe))
         .norm(NormKind.LAYER)

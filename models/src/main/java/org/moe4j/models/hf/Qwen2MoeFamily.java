@@ -20,7 +20,7 @@ final class Qwen2MoeFamily extends LlamaFamily {
     boolean renormalise = f.flagOr(false, "norm_topk_prob");
     MoeConfig moe =
         moe(f, "moe_intermediate_size")
-            .gating(renormalise ? Gating.MIXTRAL : Gating.SOFTMAX_TOP_K)
+            .gating(rounded(renormalise ? Gating.MIXTRAL : Gating.SOFTMAX_TOP_K))
             .sharedWidth(f.positive("shared_expert_intermediate_size"))
             .sharedGate(true)
             .build();

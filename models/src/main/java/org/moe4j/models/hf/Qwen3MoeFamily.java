@@ -23,7 +23,7 @@ final class Qwen3MoeFamily extends LlamaFamily {
     boolean renormalise = f.flagOr(false, "norm_topk_prob");
     MoeConfig moe =
         moe(f, "moe_intermediate_size")
-            .gating(renormalise ? Gating.MIXTRAL : Gating.SOFTMAX_TOP_K)
+            .gating(rounded(renormalise ? Gating.MIXTRAL : Gating.SOFTMAX_TOP_K))
             .build();
     int layers = f.positive("num_hidden_layers");
     boolean slides = f.flagOr(false, "use_sliding_window");

@@ -59,7 +59,7 @@ class FamilyTest {
     }
   }
 
-  private static Path families() throws URISyntaxException {
+  static Path families() throws URISyntaxException {
     return Path.of(Objects.requireNonNull(FamilyTest.class.getResource("/families")).toURI());
   }
 
