@@ -209,6 +209,41 @@ FIXTURES = {
             "role": "assistant", "content": "b\r\nc"}], chat_template="tool_use"))]),
 }
 
+SNIPPETS = [
+    "{{ [1, 2, 3][::-1] }} {{ 'abc'[1:] }} {{ 'abc'[-1] }} {{ [1, 2, 3][:-1] }} {{ 'a\U0001f600b'[1:2] }}",
+    "{{ 7 // 2 }} {{ -7 % 3 }} {{ 7 / 2 }} {{ -7 // 2 }} {{ 2 ** 10 }} {{ 1 + 2 * 3 }} {{ -2 | abs }}",
+    "{{ '1' == 1 }} {{ 1 == 1.0 }} {{ true == 1 }} {{ (1 < 2) == (2 < 3) }} {{ [1, {'a': 2}] == [1.0, {'a': 2}] }}",
+    "{{ none }} {{ true }} {{ 1.0 }} {{ 10.0 ** 20 }} {{ 0.00001 }} {{ 123456.789 }} {{ 3 / 1 }} {{ 0.1 + 0.2 }}",
+    "{{ {'a': [1, 'x', none, true, \"it's\"]} }} {{ [] }} {{ 'a' 'b' }}",
+    "{{ x is none }} {{ x is defined }} {{ tools is defined }} {{ tools is none }} {{ [1][5] is defined }}",
+    "{% if 'false' %}T{% endif %}{% if ' ' %}T{% endif %}{% if 0.0 %}T{% endif %}{% if [] %}T{% endif %}",
+    "{{ 1 and 'x' }} {{ '' or 'y' }} {{ not '' }} {{ ('a' if false) ~ 'b' }} {{ 1 if (2 if 0) else 3 }} {{ none ~ 'x' }}",
+    "{{ ' a b '.strip() }}|{{ 'xaxx'.strip('x') }}|{{ 'a  b c'.split() }}|{{ 'a  b c '.split(none, 1) }}",
+    "{{ 'a,b,c'.split(',', 1) }} {{ 'a,b,c'.rsplit(',', 1) }} {{ 'aXbX'.replace('X', '', 1) }}",
+    "{{ \"it's a-b\".title() }} {{ \"it's a-b\" | title }} {{ 'aBC' | capitalize }} {{ 'abc'.find('c') }}",
+    "{{ 'abc'.startswith('ab') }} {{ 'abc'.endswith(('x', 'c')) }} {{ 'b' in 'abc' }} {{ 1 not in [2] }}",
+    "{% for k, v in {'b': 1, 'a': 2}.items() %}{{ k }}{{ v }}{% endfor %}{{ {'a': 1} | dictsort | tojson }}",
+    "{% for i in [1, 2, 3] %}{{ loop.previtem }}{{ loop.nextitem }}{{ loop.revindex }};{% endfor %}",
+    "{% for i in range(5) %}{% if i == 1 %}{% continue %}{% elif i == 3 %}{% break %}{% endif %}{{ i }}{% endfor %}",
+    "{% for i in [] %}{% else %}none{% endfor %}{% for c in 'abc' %}{{ c }}{{ loop.cycle('-', '+') }}{% endfor %}",
+    "{% set x = 1 %}{% for i in [1] %}{% set x = 2 %}{% endfor %}{{ x }}{% if 1 %}{% set x = 3 %}{% endif %}{{ x }}",
+    "{% set a, b = 1, 'x' %}{{ a }}{{ b }}{% set c %}<{{ a }}>{% endset %}{{ c }}",
+    "{{ [3, 1, 2] | sort }} {{ ['b', 'A'] | sort }} {{ [1, 1, 2] | unique | list }} {{ [1, 2] | sum }}",
+    "{{ [{'a': 1}, {'a': 2}, {}] | selectattr('a', 'defined') | map(attribute='a') | join('+') }}",
+    "{{ [0, 1, 2] | select | list }} {{ [1, 2, 3] | reject('equalto', 2) | list }} {{ ['a'] | map('upper') | list }}",
+    "{{ 'a\\tb\\\\n\\u00e9' }} {{ {'a': '\\n<\\x01\u00e9'} | tojson }} {{ '\u00e9' | tojson(ensure_ascii=true) }}",
+    "{{ [1.0, 0.0000001] | tojson }} {{ [] | tojson(indent=2) }} {{ {'b': 1, 'a': {}} | tojson(sort_keys=true, indent=1) }}",
+    "{{ [1, 2] | tojson(separators=(',', ':')) }} {{ '12' | int + 1 }} {{ 'x' | int(5) }} {{ 2.5 | round }} {{ 3.7 | int }}",
+    "{% macro f(a, b='-') %}{{ a }}{{ b }}{% endmacro %}{{ f(1) }}{{ f(1, b=2) }}{{ f() }}",
+    "  {# note #}\n  {% if 1 %}  \n  a {%- if 1 %}\n b{% endif %}\n  {% endif %}\n{{ 1 }}\n  {{- 2 }}\n\n",
+    "{{ messages[0]['role'] ~ messages | length }} {{ messages[0].get('x', 'y') }} {{ messages[0].get('x') }}",
+    "{{ {'items': 1}['items'] }} {{ {'x': 1} | items | list | length }} {{ 'a\nb\n'.splitlines() }} {{ 'aa'.count('a') }}",
+    "{{ 'a' is string and {} is mapping and [] is iterable }} {{ 4 is even }} {{ 3 is odd }} {{ true is number }} {{ {} is iterable }} {{ 1 is not string }}",
+    "{% for i in range(3) %}{{ i }}{% if i == 1 %}{% break %}{% endif %}{% if x is defined %}!{% endif %}{% set x = 1 %}{% endfor %}",
+    "{% set s = {'items': {'type': 'string'}, 'get': 1} %}{% for k, v in s.items() %}{{ k }}{{ v }}{% endfor %}{{ s['items'].type }}{{ s.items is defined }}",
+    "{{ 'a\n\nb' | indent(2, true) }} {{ 'x' | default('d') }} {{ y | d('d') }} {{ '' | default('d', true) }} {{ [1, 2] | last }}",
+]
+
 
 class Stopped(datetime):
     @classmethod
@@ -250,6 +285,10 @@ def main():
         cases = [dict(name=n, **a, **render(tokenizer, a)) for n, a in fixture["cases"]]
         (folder / "cases.json").write_text(json.dumps(
             {"now": NOW.isoformat(), "cases": cases}, indent=2, ensure_ascii=False) + "\n")
+    (root / "snippets.json").write_text(json.dumps([
+        {"template": t, "expected": chat_template_utils.render_jinja_template(
+            [[{"role": "user", "content": "Hi"}]], chat_template=t)[0][0]}
+        for t in SNIPPETS], indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,9 @@ public final class DroplessDispatcher implements Dispatcher<DroplessDispatcher.S
     return state.assignment.combine(outputs, identity);
   }
 
-  /** As the two verbs one after the other, where it is faster by one kernel with its own gradient. */
+  /**
+   * As the two verbs one after the other, where it is faster by one kernel with its own gradient.
+   */
   @Override
   public Tensor apply(Tensor x, Routing routing, Experts experts, TokenContext context) {
     Assignment a = Assignment.of(routing, x.size(0));

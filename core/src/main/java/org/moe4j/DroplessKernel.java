@@ -117,12 +117,7 @@ final class DroplessKernel {
 
   /** The forward pass; the pre-activations go into {@code hidden}. */
   private static Tensor pass(
-      Tensor x,
-      Tensor weights,
-      RowsByExpert rows,
-      Lender lender,
-      ExpertForm form,
-      Tensor hidden) {
+      Tensor x, Tensor weights, RowsByExpert rows, Lender lender, ExpertForm form, Tensor hidden) {
     Tensor outputs = rows.buffer(x, x.size(1));
     rows.blocks(
         (e, start, n) ->
@@ -141,8 +136,7 @@ final class DroplessKernel {
     Tensor x = in[0];
     Tensor weights = rows.weights(x, in[1]);
     Tensor hidden = rows.buffer(x, wIn.size(1));
-    Lender stacks =
-        (e, use) -> use.accept(wIn.detach().select(0, e), wOut.detach().select(0, e));
+    Lender stacks = (e, use) -> use.accept(wIn.detach().select(0, e), wOut.detach().select(0, e));
     Tensor y = pass(x, weights, rows, stacks, form, hidden);
     return new OwnGradient.Result(
         y,

@@ -67,8 +67,7 @@ final class ExpertInference {
         w.size(0),
         band(w.size(0), 1),
         (top, count) ->
-            Products.fewRows(
-                out.narrow(1, top, count), rows, w.narrow(0, top, count).to(type)));
+            Products.fewRows(out.narrow(1, top, count), rows, w.narrow(0, top, count).to(type)));
     return out;
   }
 

@@ -84,8 +84,7 @@ public final class MoeLayer {
                 .map(
                     bank ->
                         bank.maker()
-                            .apply(
-                                new RouterSetup(inside, options, store.under("experts"), layer)))
+                            .apply(new RouterSetup(inside, options, store.under("experts"), layer)))
                 .orElseGet(() -> feedForward(inside, store, layer));
     this.surround =
         entry

@@ -75,7 +75,11 @@ class LentExpertsTest {
 
   @ParameterizedTest
   @CsvSource({
-    "F32, F32, 1, 2", "F32, F32, 7, 1", "F32, F32, 900, 2", "BF16, BF16, 33, 2", "BF16, F32, 33, 2",
+    "F32, F32, 1, 2",
+    "F32, F32, 7, 1",
+    "F32, F32, 900, 2",
+    "BF16, BF16, 33, 2",
+    "BF16, F32, 33, 2",
     "F64, F64, 50, 2"
   })
   void theSameBits(DType held, DType computed, int tokens, int threads) {

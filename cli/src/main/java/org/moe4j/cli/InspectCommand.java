@@ -5,7 +5,10 @@ import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import org.moe4j.models.hf.EncoderDecoderInspection;
+import org.moe4j.models.hf.HfEncoderDecoder;
 import org.moe4j.train.Inspection;
+import org.moe4j.train.LanguageModel;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -31,6 +34,16 @@ final class InspectCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     PrintWriter out = spec.commandLine().getOut();
+    Path folder = LanguageModel.folder(model);
+    if (HfEncoderDecoder.serves(folder)) {
+      EncoderDecoderInspection seen = HfEncoderDecoder.inspect(folder);
+      if (json) {
+        Documents.print(out, node -> EncoderDecoderText.json(seen, node));
+      } else {
+        EncoderDecoderText.text(seen, out);
+      }
+      return Moe.DONE;
+    }
     Inspection inspection = Inspection.of(model);
     if (json) {
       Documents.print(out, inspection::writeTo);

@@ -45,7 +45,11 @@ public final class Moe implements Callable<Integer> {
           TrainCommand.class,
           ReportCommand.class,
           GenerateCommand.class,
+          ChatCommand.class,
+          LogitsCommand.class,
           InspectCommand.class,
+          ConvertCommand.class,
+          RouteCommand.class,
           ListCommand.class,
           BenchCommand.class);
 

@@ -1,10 +1,11 @@
 package org.moe4j.cli;
 
+import java.io.Console;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** Where the process's messages go. */
+/** Where the process's messages go and come from. */
 final class Terminal {
   private Terminal() {}
 
@@ -19,6 +20,13 @@ final class Terminal {
         return false;
       }
     }
-    return System.console().isTerminal();
+    return typed();
+  }
+
+  /** Whether someone types at standard input and reads standard output. */
+  @SuppressWarnings("SystemConsoleNull") // It is null in JDK 25 where neither is a terminal.
+  static boolean typed() {
+    Console console = System.console();
+    return console != null && console.isTerminal();
   }
 }

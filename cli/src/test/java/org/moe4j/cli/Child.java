@@ -73,6 +73,10 @@ final class Child {
     return true;
   }
 
+  long pid() {
+    return process.pid();
+  }
+
   /** Sends a signal by its name. */
   void signal(String name) throws IOException, InterruptedException {
     new ProcessBuilder("kill", "-" + name, Long.toString(process.pid())).start().waitFor();

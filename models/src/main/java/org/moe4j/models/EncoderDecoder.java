@@ -251,8 +251,7 @@ public final class EncoderDecoder implements AutoCloseable {
   private Tensor decode(Tensor ids, EncoderDecoderCache cache) {
     long added = ids.size(1);
     TokenContext context = TokenContext.decode(ids.size(0), added).withIds(ids);
-    Tensor bias =
-        decoder.bias.scores(cache.length(), added, cache.length() + added, precision);
+    Tensor bias = decoder.bias.scores(cache.length(), added, cache.length() + added, precision);
     Tensor mask = cache.mask().orElse(null);
     Tensor x = embed(ids);
     for (int i = 0; i < decoder.blocks.size(); i++) {
@@ -277,8 +276,7 @@ public final class EncoderDecoder implements AutoCloseable {
   private void check(Tensor ids, Encoding encoding) {
     check(ids);
     if (ids.size(0) != encoding.hidden().size(0)) {
-      throw new MoeException(
-          ids.size(0) + " answers to " + encoding.hidden().size(0) + " texts");
+      throw new MoeException(ids.size(0) + " answers to " + encoding.hidden().size(0) + " texts");
     }
   }
 

@@ -43,8 +43,7 @@ public final class T5Attention {
    * @param bias added to the scores, broadcast to [B,H,S,N]; null for none
    */
   Tensor apply(Tensor x, KeysValues source, @Nullable Tensor bias) {
-    Tensor mixed =
-        Ops.attention(split(q.apply(x)), source.keys(), source.values(), bias, false, 1);
+    Tensor mixed = Ops.attention(split(q.apply(x)), source.keys(), source.values(), bias, false, 1);
     return o.apply(mixed.transpose(1, 2).reshape(x.size(0), x.size(1), (long) heads * headDim));
   }
 

@@ -19,17 +19,7 @@ class EncoderDecoderSizesTest {
       int vocab, int d, int h, int heads, int headDim, List<Integer> blocks, boolean tied) {
     List<FeedForwardConfig> halves = blocks.stream().map(e -> half(d, h, e)).toList();
     return new EncoderDecoderConfig(
-        vocab,
-        d,
-        heads,
-        headDim,
-        PositionBuckets.T5,
-        halves,
-        halves,
-        Capacity.NONE,
-        1e-6,
-        tied,
-        0);
+        vocab, d, heads, headDim, PositionBuckets.T5, halves, halves, Capacity.NONE, 1e-6, tied, 0);
   }
 
   private static FeedForwardConfig half(int d, int h, int experts) {
@@ -51,8 +41,7 @@ class EncoderDecoderSizesTest {
   void switchBaseAndLarge(int d, int h, int heads, int layers, int experts, long total) {
     List<Integer> blocks =
         IntStream.range(0, layers).mapToObj(i -> i % 2 == 1 ? experts : 0).toList();
-    assertThat(config(32_128, d, h, heads, 64, blocks, true).parameters().total())
-        .isEqualTo(total);
+    assertThat(config(32_128, d, h, heads, 64, blocks, true).parameters().total()).isEqualTo(total);
   }
 
   /** S07: 1.57 T parameters, of which 980 M are no experts'. */

@@ -48,6 +48,76 @@ class GeneratorTest {
     }
   }
 
+  @ParameterizedTest
+  @MethodSource("org.moe4j.models.DecoderTest#shapes")
+  void turnsKeepWhatTheyHaveInCommon(DecoderConfig config) {
+    try (Decoder model = Tiny.model(config, 4);
+        PrefixCache kept = new PrefixCache(model)) {
+      Generator generator = new Generator(model, Sampling.GREEDY, Set.of());
+      int[][] prompts = {{3, 17, 42, 5}, {3, 17, 42, 5, 9, 11, 2}, {3, 17, 8}, {3, 17, 8}, {60}};
+      for (int[] prompt : prompts) {
+        int[] made = generator.generate(prompt, 6, kept, t -> true);
+        assertThat(made).isEqualTo(generator.generate(prompt, 6, t -> true));
+        // The last one made is not read.
+        assertThat(kept.length()).isEqualTo(prompt.length + made.length - 1);
+      }
+    }
+  }
+
+  @Test
+  void onlyWhatIsNewIsRead() {
+    try (Decoder model = Tiny.model(Tiny.mixtral(), 1);
+        PrefixCache kept = new PrefixCache(model)) {
+      Generator generator = new Generator(model, Sampling.GREEDY, Set.of());
+      int[] made = generator.generate(PROMPT, 3, kept, t -> true);
+      int[] longer = Arrays.copyOf(PROMPT, PROMPT.length + 3);
+      System.arraycopy(made, 0, longer, PROMPT.length, 3);
+      assertThat(kept.begin(longer, 10)).isEqualTo(PROMPT.length + 2);
+      assertThat(kept.begin(PROMPT, 10)).isEqualTo(PROMPT.length - 1);
+      assertThat(kept.begin(new int[] {9, 17}, 10)).isZero();
+    }
+  }
+
+  private static List<int[]> alone(Generator generator, List<int[]> prompts, int count) {
+    return prompts.stream().map(p -> generator.generate(p, count, t -> true)).toList();
+  }
+
+  @ParameterizedTest
+  @MethodSource("org.moe4j.models.DecoderTest#shapes")
+  void promptsSideBySideGetTheTokensTheyGetAlone(DecoderConfig config) {
+    List<int[]> prompts =
+        List.of(new int[] {3, 17, 42, 5}, new int[] {9}, new int[] {7, 7, 1, 30, 2, 55, 8, 11, 4});
+    try (Decoder model = Tiny.model(config, 5)) {
+      Generator greedy = new Generator(model, Sampling.GREEDY, Set.of());
+      List<int[]> each = alone(greedy, prompts, 12);
+      assertThat(greedy.generate(prompts, 12)).containsExactlyElementsOf(each);
+      // Each row ends by itself: at tokens that come at different places, if at all.
+      Set<Integer> stops = Set.of(each.get(0)[2], each.get(2)[7]);
+      Generator stopping = new Generator(model, Sampling.GREEDY, stops);
+      assertThat(stopping.generate(prompts, 12))
+          .containsExactlyElementsOf(alone(stopping, prompts, 12));
+      Generator drawn = new Generator(model, new Sampling(1.2, 30, 0.95, 7), Set.of());
+      assertThat(drawn.generate(prompts, 12)).containsExactlyElementsOf(alone(drawn, prompts, 12));
+    }
+  }
+
+  @Test
+  void promptsSideBySideUseAllPositionsTheyHaveAlone() {
+    List<int[]> prompts = List.of(PROMPT, new int[60]);
+    try (Decoder model = Tiny.model(Tiny.mixtral(), 1)) {
+      Generator greedy = new Generator(model, Sampling.GREEDY, Set.of());
+      List<int[]> made = greedy.generate(prompts, 999);
+      assertThat(made).containsExactlyElementsOf(alone(greedy, prompts, 999));
+      assertThat(made.get(0)).hasSize(61);
+      assertThat(made.get(1)).hasSize(5);
+      assertThat(greedy.generate(List.of(), 5)).isEmpty();
+      assertThat(greedy.generate(prompts, 0)).allMatch(m -> m.length == 0);
+      assertThatThrownBy(() -> greedy.generate(List.of(PROMPT, new int[0]), 5))
+          .isInstanceOf(MoeException.class)
+          .hasMessageContaining("no tokens");
+    }
+  }
+
   @Test
   void samplingDependsOnTheSeedAlone() {
     try (Decoder model = Tiny.model(Tiny.mixtral(), 1)) {

@@ -98,8 +98,7 @@ public final class Products {
     Tensor all =
         padded == m
             ? x
-            : Tensor.cat(
-                List.of(x, Tensor.zeros(x.dtype(), x.device(), padded - m, x.size(1))), 0);
+            : Tensor.cat(List.of(x, Tensor.zeros(x.dtype(), x.device(), padded - m, x.size(1))), 0);
     out.copyInPlace(all.mm(w.t()).narrow(0, 0, m));
   }
 
@@ -139,8 +138,7 @@ public final class Products {
       Workers.rows(
           w.size(0),
           band,
-          (start, count) ->
-              fewRows(out.narrow(1, start, count), a, w.narrow(0, start, count)));
+          (start, count) -> fewRows(out.narrow(1, start, count), a, w.narrow(0, start, count)));
       return;
     }
     boolean small = rows * out.size(1) * a.size(1) < SMALL || rows < 2L * threads;

@@ -35,10 +35,20 @@ public final class SafetensorsWriter {
    * A tensor to write.
    *
    * @param stored its name, type and shape in the file
-   * @param values makes the values, which are converted to that type; called once, when they are
-   *     written, in a scope that ends right after
+   * @param pieces make its values, one after another in row-major order, which are converted to
+   *     that type; each is called once, when it is written, in a scope that ends right after
    */
-  public record Item(StoredTensor stored, Supplier<Tensor> values) {
+  public record Item(StoredTensor stored, List<Supplier<Tensor>> pieces) {
+    /** A tensor with its own copy of the list. */
+    public Item {
+      pieces = List.copyOf(pieces);
+    }
+
+    /** A tensor whose values are made at once. */
+    public Item(StoredTensor stored, Supplier<Tensor> values) {
+      this(stored, List.of(values));
+    }
+
     /** A tensor as it is. */
     public static Item of(String name, Tensor tensor) {
       return of(name, tensor, tensor.dtype());
@@ -189,18 +199,27 @@ public final class SafetensorsWriter {
 
   private static void writeValues(FileChannel out, Item item) throws IOException {
     StoredTensor stored = item.stored();
-    try (Scope scope = Scope.open();
-        NoGrad off = NoGrad.open()) {
-      Tensor made = item.values().get();
-      if (!Arrays.equals(made.shape(), stored.sizes())) {
-        throw new IllegalStateException("values of " + stored + " have the shape of " + made);
+    long written = 0;
+    for (Supplier<Tensor> piece : item.pieces()) {
+      try (Scope scope = Scope.open();
+          NoGrad off = NoGrad.open()) {
+        Tensor made = piece.get();
+        if (item.pieces().size() == 1 && !Arrays.equals(made.shape(), stored.sizes())) {
+          throw new IllegalStateException("values of " + stored + " have the shape of " + made);
+        }
+        written += made.numel();
+        write(out, made.detach().to(Device.CPU).to(stored.dtype()).contiguous().segment());
       }
-      Tensor values = made.detach().to(Device.CPU).to(stored.dtype()).contiguous();
-      MemorySegment bytes = values.segment();
-      for (long done = 0; done < bytes.byteSize(); done += CHUNK) {
-        long n = Math.min(CHUNK, bytes.byteSize() - done);
-        AtomicFile.writeAll(out, bytes.asSlice(done, n).asByteBuffer());
-      }
+    }
+    if (written != stored.elements()) {
+      throw new IllegalStateException(written + " elements were made for " + stored);
+    }
+  }
+
+  private static void write(FileChannel out, MemorySegment bytes) throws IOException {
+    for (long done = 0; done < bytes.byteSize(); done += CHUNK) {
+      long n = Math.min(CHUNK, bytes.byteSize() - done);
+      AtomicFile.writeAll(out, bytes.asSlice(done, n).asByteBuffer());
     }
   }
 

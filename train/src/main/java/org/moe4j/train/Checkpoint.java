@@ -38,8 +38,7 @@ record Checkpoint(Path folder, TrainerState trainer, Progress progress) {
       Corpus corpus,
       Progress progress,
       TrainingConfig config) {
-    language.save(folder);
-    Manifest.write(folder, language.model().config());
+    ModelFolder.save(folder, language.model(), corpus.tokenizer());
     Path state = folder.resolve(TRAINER);
     SafetensorsWriter.writeFile(state.resolve(OPTIMIZER), trainer.optimiser().items(), Map.of());
     AtomicFile.write(

@@ -8,13 +8,9 @@ import java.util.Locale;
 import java.util.Map;
 import org.moe4j.Gating;
 import org.moe4j.MoeConfig;
-import org.moe4j.Parameter;
 import org.moe4j.Role;
-import org.moe4j.models.Decoder;
 import org.moe4j.models.DecoderConfig;
-import org.moe4j.models.hf.HfCheckpoint;
-import org.moe4j.tensor.DType;
-import org.moe4j.tensor.Safetensors;
+import org.moe4j.models.hf.CheckpointSummary;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -23,7 +19,7 @@ import tools.jackson.databind.node.ObjectNode;
  *
  * @param folder of the model
  * @param layout its Hugging Face family
- * @param dtype type of the weights on disk
+ * @param dtype type of most weights on disk
  * @param paramsTotal parameters
  * @param paramsActive parameters that one token meets
  * @param layers decoder blocks
@@ -104,32 +100,22 @@ public record Inspection(
    */
   public static Inspection of(Path path) {
     Path folder = LanguageModel.folder(path);
-    DType dtype;
-    try (Safetensors weights = Safetensors.open(folder)) {
-      dtype =
-          weights.names().stream()
-              .findFirst()
-              .map(n -> weights.describe(n).dtype())
-              .orElse(DType.F32);
-    }
-    HfCheckpoint.Loaded loaded = HfCheckpoint.load(folder);
-    try (Decoder model = loaded.model()) {
-      DecoderConfig c = model.config();
-      return new Inspection(
-          folder,
-          loaded.modelType(),
-          dtype.label(),
-          c.parameters().total(),
-          c.parameters().active(),
-          c.layers(),
-          c.hidden(),
-          c.attention().heads(),
-          c.attention().cached().heads(),
-          c.vocab(),
-          c.maxPositions(),
-          sparse(c),
-          bytes(model, dtype));
-    }
+    CheckpointSummary summary = CheckpointSummary.of(folder);
+    DecoderConfig c = summary.config();
+    return new Inspection(
+        folder,
+        summary.modelType(),
+        summary.type(),
+        c.parameters().total(),
+        c.parameters().active(),
+        c.layers(),
+        c.hidden(),
+        c.attention().heads(),
+        c.attention().cached().heads(),
+        c.vocab(),
+        c.maxPositions(),
+        sparse(c),
+        bytes(summary));
   }
 
   private static List<Sparse> sparse(DecoderConfig config) {
@@ -145,14 +131,12 @@ public record Inspection(
     return kinds.entrySet().stream().map(e -> Sparse.of(e.getKey(), e.getValue())).toList();
   }
 
-  private static Map<String, Long> bytes(Decoder model, DType dtype) {
+  private static Map<String, Long> bytes(CheckpointSummary summary) {
     Map<String, Long> bytes = new LinkedHashMap<>();
     long total = 0;
-    for (Parameter p : model.parameters().all()) {
-      DType stored = p.role() instanceof Role.State ? p.tensor().dtype() : dtype;
-      long size = p.tensor().numel() * stored.bytes();
-      bytes.merge(name(p.role()), size, Long::sum);
-      total += size;
+    for (CheckpointSummary.Stored part : summary.parts()) {
+      bytes.merge(name(part.role()), part.bytes(), Long::sum);
+      total += part.bytes();
     }
     bytes.put("total", total);
     return bytes;

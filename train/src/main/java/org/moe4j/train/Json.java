@@ -4,6 +4,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Base64;
+import java.util.HashSet;
+import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.Predicate;
 import org.moe4j.tensor.AtomicFile;
@@ -64,6 +66,22 @@ record Json(Path file, JsonNode node) {
     } catch (IllegalArgumentException e) {
       throw new MoeException(file + ": damaged, " + field + " is not base64", e);
     }
+  }
+
+  /** The numbers of a field that holds one, a list of them, or nothing. */
+  Set<Integer> wholes(String field) {
+    JsonNode value = node.path(field);
+    if (value.isMissingNode() || value.isNull()) {
+      return Set.of();
+    }
+    Set<Integer> all = new HashSet<>();
+    for (JsonNode one : value.isArray() ? value : MAPPER.createArrayNode().add(value)) {
+      if (!one.isIntegralNumber() || !one.canConvertToInt()) {
+        throw new MoeException(file + ": " + field + " is not a whole number or a list of them");
+      }
+      all.add(one.intValue());
+    }
+    return all;
   }
 
   private JsonNode field(String field, String expected, Predicate<JsonNode> type) {

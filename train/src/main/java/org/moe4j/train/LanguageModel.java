@@ -2,19 +2,22 @@ package org.moe4j.train;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.OptionalInt;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
 import java.util.Set;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
-import org.moe4j.TokenContext;
 import org.moe4j.models.Decoder;
-import org.moe4j.models.DomainMixture;
 import org.moe4j.models.Generator;
+import org.moe4j.models.HfTokenizer;
+import org.moe4j.models.PrefixCache;
 import org.moe4j.models.Sampling;
+import org.moe4j.models.Tokenizer;
 import org.moe4j.models.hf.HfCheckpoint;
-import org.moe4j.models.hf.HfLayout;
-import org.moe4j.models.hf.SpecialTokens;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
@@ -22,7 +25,6 @@ import org.moe4j.tensor.NoGrad;
 import org.moe4j.tensor.Scope;
 import org.moe4j.tensor.Tensor;
 import org.moe4j.train.data.BpeTokenizer;
-import org.moe4j.train.data.StreamingDecoder;
 
 /**
  * A decoder with its tokenizer: text in, text out.
@@ -31,7 +33,7 @@ import org.moe4j.train.data.StreamingDecoder;
  * @param tokenizer of the same vocabulary
  * @param stopIds tokens that end a text
  */
-public record LanguageModel(Decoder model, BpeTokenizer tokenizer, Set<Integer> stopIds)
+public record LanguageModel(Decoder model, Tokenizer tokenizer, Set<Integer> stopIds)
     implements AutoCloseable {
   private static final String CONFIG = "config.json";
 
@@ -86,46 +88,63 @@ public record LanguageModel(Decoder model, BpeTokenizer tokenizer, Set<Integer> 
                         + ", or a run that has a checkpoint"));
   }
 
+  /** What a model computes in where nothing else is asked for: fp32 on the CPU, bf16 on CUDA. */
+  public static DType defaultType(Device device) {
+    return device == Device.CUDA ? DType.BF16 : DType.F32;
+  }
+
+  /** Reads the model that {@code path} stands for, in the device's default type. */
+  public static LanguageModel open(Path path, Device device) {
+    return open(path, device, defaultType(device));
+  }
+
   /**
-   * Reads the model that {@code path} stands for, with its tokenizer.
+   * Reads the model that {@code path} stands for, with its tokenizer. A text ends with the end
+   * tokens of {@code config.json} and of {@code generation_config.json}; how the latter would
+   * sample is not followed.
    *
+   * @param dtype of the parameters and of the activations
    * @throws MoeException if it is incomplete or damaged
    */
-  public static LanguageModel open(Path path, Device device) {
+  public static LanguageModel open(Path path, Device device, DType dtype) {
     Path folder = folder(path);
-    Path tokenizerFile = folder.resolve(RunFolder.TOKENIZER);
-    if (!Files.exists(tokenizerFile)) {
-      throw new MoeException(tokenizerFile + ": no such file; text needs the model's tokenizer");
-    }
-    BpeTokenizer tokenizer = BpeTokenizer.read(tokenizerFile);
-    HfCheckpoint.Loaded loaded = HfCheckpoint.load(folder, device.require(), DType.F32);
+    Tokenizer tokenizer =
+        tokenizer(folder)
+            .orElseThrow(
+                () ->
+                    new MoeException(
+                        folder.resolve(RunFolder.TOKENIZER)
+                            + ": no such file; text needs the model's tokenizer"));
     try {
-      return new LanguageModel(loaded.model(), tokenizer, loaded.tokens().eos());
+      Set<Integer> stopIds = new HashSet<>(generationStops(folder));
+      HfCheckpoint.Loaded loaded = HfCheckpoint.load(folder, device.require(), dtype);
+      stopIds.addAll(loaded.tokens().eos());
+      try {
+        return new LanguageModel(loaded.model().withPrecision(dtype), tokenizer, stopIds);
+      } catch (RuntimeException e) {
+        loaded.model().close();
+        throw e;
+      }
     } catch (RuntimeException e) {
-      loaded.model().close();
+      tokenizer.close();
       throw e;
     }
   }
 
-  /** Writes the model into {@code folder} with all that transformers needs to run it. */
-  HfLayout.Choice save(Path folder) {
-    int end = tokenizer.endOfText();
-    Folders.create(folder);
-    SpecialTokens tokens = new SpecialTokens(OptionalInt.of(end), Set.of(end), OptionalInt.empty());
-    tokenizer.write(folder.resolve(RunFolder.TOKENIZER));
-    Json.write(
-        folder.resolve("generation_config.json"),
-        json -> json.put("bos_token_id", end).put("eos_token_id", end).put("do_sample", false));
-    return HfCheckpoint.save(
-        folder,
-        model,
-        HfCheckpoint.SaveOptions.DEFAULT.withDtype(model.parameters().dtype()).withTokens(tokens));
+  /** The tokenizer in a model's folder, if there is one. The caller closes it. */
+  public static Optional<Tokenizer> tokenizer(Path folder) {
+    Path file = folder.resolve(RunFolder.TOKENIZER);
+    if (!Files.exists(file)) {
+      return Optional.empty();
+    }
+    // What moe trained begins behind an end of text, which its tokenizer.json does not say.
+    boolean ours = Files.exists(folder.resolve(Manifest.FILE));
+    return Optional.of(ours ? BpeTokenizer.read(file) : HfTokenizer.read(file));
   }
 
-  /** The tokens of a prompt: a text begins behind an end of text. */
-  int[] encode(String prompt) {
-    int[] ids = tokenizer.encodeOrdinary(prompt);
-    return IntStream.concat(IntStream.of(tokenizer.endOfText()), Arrays.stream(ids)).toArray();
+  private static Set<Integer> generationStops(Path folder) {
+    Path file = folder.resolve(ModelFolder.GENERATION);
+    return Files.exists(file) ? Json.read(file).wholes("eos_token_id") : Set.of();
   }
 
   /**
@@ -135,9 +154,40 @@ public record LanguageModel(Decoder model, BpeTokenizer tokenizer, Set<Integer> 
    */
   public Continuation generate(
       String prompt, int maxTokens, Sampling sampling, Consumer<String> onText) {
-    int[] ids = encode(prompt);
-    Output output = new Output(onText);
+    int[] ids = tokenizer.encodePrompt(prompt);
+    Output output = new Output(onText, () -> true);
     int[] made = new Generator(model, sampling, stopIds).generate(ids, maxTokens, output::token);
+    return output.finish(ids.length, made.length);
+  }
+
+  /** Continues several prompts, side by side where that changes nothing: each as if alone. */
+  public List<Continuation> generate(List<String> prompts, int maxTokens, Sampling sampling) {
+    List<int[]> ids = prompts.stream().map(tokenizer::encodePrompt).toList();
+    List<int[]> made = new Generator(model, sampling, stopIds).generate(ids, maxTokens);
+    List<Continuation> all = new ArrayList<>();
+    for (int i = 0; i < made.size(); i++) {
+      Output output = new Output(part -> {}, () -> true);
+      Arrays.stream(made.get(i)).forEach(output::token);
+      all.add(output.finish(ids.get(i).length, made.get(i).length));
+    }
+    return all;
+  }
+
+  /**
+   * Continues the tokens {@code ids}, reading only what {@code kept} does not hold.
+   *
+   * @param goesOn asked after every token; false ends the text there
+   */
+  Continuation generate(
+      int[] ids,
+      int maxTokens,
+      Sampling sampling,
+      PrefixCache kept,
+      Consumer<String> onText,
+      BooleanSupplier goesOn) {
+    Output output = new Output(onText, goesOn);
+    int[] made =
+        new Generator(model, sampling, stopIds).generate(ids, maxTokens, kept, output::token);
     return output.finish(ids.length, made.length);
   }
 
@@ -146,9 +196,9 @@ public record LanguageModel(Decoder model, BpeTokenizer tokenizer, Set<Integer> 
    * reference for {@link #generate}, which keeps keys and values.
    */
   public Continuation generateUncached(String prompt, int maxTokens, Consumer<String> onText) {
-    int[] ids = encode(prompt);
+    int[] ids = tokenizer.encodePrompt(prompt);
     int[] all = ids;
-    Output output = new Output(onText);
+    Output output = new Output(onText, () -> true);
     while (all.length - ids.length < maxTokens && all.length <= model.config().maxPositions()) {
       int next = mostLikely(all);
       if (stopIds.contains(next)) {
@@ -165,36 +215,30 @@ public record LanguageModel(Decoder model, BpeTokenizer tokenizer, Set<Integer> 
         Scope scope = Scope.open()) {
       long[] wide = Arrays.stream(ids).asLongStream().toArray();
       Tensor input = Tensor.of(wide, 1, wide.length).to(model.parameters().device());
-      Tensor logits =
-          DomainMixture.serves(model) ? new DomainMixture(model).logits(input) : logits(input);
+      Tensor logits = ModelLogits.of(model, input);
       return (int) logits.select(1, wide.length - 1).argmax(-1, false).item();
     }
   }
 
-  /** Of a text of which nothing but its ids is known. */
-  private Tensor logits(Tensor ids) {
-    Tensor unknown = Tensor.full(-1, DType.I64, ids.device(), ids.shape());
-    TokenContext context = TokenContext.eval(ids.size(0), ids.size(1)).withDomains(unknown);
-    return model.logits(model.forward(ids, context).hidden());
-  }
-
   /** Collects tokens as text. */
   private final class Output {
-    private final StreamingDecoder decoder = new StreamingDecoder(tokenizer);
+    private final Tokenizer.Stream decoder = tokenizer.stream();
     private final StringBuilder text = new StringBuilder();
     private final Consumer<String> onText;
+    private final BooleanSupplier goesOn;
 
-    private Output(Consumer<String> onText) {
+    private Output(Consumer<String> onText, BooleanSupplier goesOn) {
       this.onText = onText;
+      this.goesOn = goesOn;
     }
 
-    /** Always true: goes on. */
+    /** Whether to go on. */
     private boolean token(int id) {
       // The model may have more rows than the tokenizer has tokens; these spell nothing.
       if (id < tokenizer.vocabSize()) {
         add(decoder.push(id));
       }
-      return true;
+      return goesOn.getAsBoolean();
     }
 
     private void add(String part) {
@@ -210,9 +254,10 @@ public record LanguageModel(Decoder model, BpeTokenizer tokenizer, Set<Integer> 
     }
   }
 
-  /** Frees the model. */
+  /** Frees the model and the tokenizer. */
   @Override
   public void close() {
     model.close();
+    tokenizer.close();
   }
 }

@@ -317,8 +317,7 @@ public final class TrainingRun {
     double order0 = ByteModel.train(0, corpus.dataset().train()).bitsPerByte(corpus.validation());
     double order2 = ByteModel.train(2, corpus.dataset().train()).bitsPerByte(corpus.validation());
     listener.stage("writing the model");
-    HfLayout.Choice layout = language.save(folder.model());
-    Manifest.write(folder.model(), language.model().config());
+    HfLayout.Choice layout = ModelFolder.save(folder.model(), language.model(), corpus.tokenizer());
     List<Summary.Sample> samples = new ArrayList<>();
     prompts.forEach(prompt -> samples.add(sample(language, prompt)));
     ParameterCount count = language.model().config().parameters();

@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.moe4j.MoeConfig;
 import org.moe4j.Role;
 import org.moe4j.models.EncoderDecoderConfig;
@@ -39,18 +40,25 @@ public record EncoderDecoderInspection(
       EncoderDecoderConfig config,
       StoredTensors weights,
       WeightMap names,
+      Set<String> expertNames,
       List<String> contradictions) {
     Map<String, Long> bytes = new LinkedHashMap<>();
     long total = 0;
+    long routed = 0;
     for (DiskTensor tensor : names.list()) {
       long size = weights.describe(tensor.name()).bytes();
       Role role = tensor.parts().getFirst().parameter().role();
       bytes.merge(name(role), size, Math::addExact);
       total = Math.addExact(total, size);
     }
+    for (String name : expertNames) {
+      routed = Math.addExact(routed, weights.describe(name).bytes());
+    }
     long experts = experts(config.encoder()) + experts(config.decoder());
-    long routed = bytes.getOrDefault(ROUTED, 0L);
-    bytes.put("total", total);
+    if (experts > 0) {
+      bytes.put(ROUTED, routed);
+    }
+    bytes.put("total", Math.addExact(total, routed));
     return new EncoderDecoderInspection(
         folder,
         SwitchConfigs.MODEL_TYPE,
@@ -75,10 +83,7 @@ public record EncoderDecoderInspection(
   }
 
   private static long experts(List<FeedForwardConfig> stack) {
-    return stack.stream()
-        .flatMap(f -> f.sparse().stream())
-        .mapToLong(MoeConfig::experts)
-        .sum();
+    return stack.stream().flatMap(f -> f.sparse().stream()).mapToLong(MoeConfig::experts).sum();
   }
 
   private static int sparse(List<FeedForwardConfig> stack) {

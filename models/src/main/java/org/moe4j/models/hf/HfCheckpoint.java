@@ -6,7 +6,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
-import java.util.Set;
 import org.moe4j.Parameter;
 import org.moe4j.ParameterStore;
 import org.moe4j.Role;
@@ -122,7 +121,7 @@ public final class HfCheckpoint {
     }
   }
 
-  private static String torchName(DType dtype) {
+  static String torchName(DType dtype) {
     return switch (dtype) {
       case F32 -> "float32";
       case BF16 -> "bfloat16";
@@ -151,19 +150,16 @@ public final class HfCheckpoint {
 
   /** The same, telling {@code progress} of the bytes that were read. */
   public static Loaded load(Path folder, Device device, DType dtype, LoadProgress progress) {
-    ConfigFile file = ConfigFile.read(folder);
-    Family family = Families.of(file);
-    Quantisation quantisation = Quantisation.of(file);
-    try (StoredTensors weights = weights(folder)) {
-      DecoderConfig config = config(file, family, weights);
-      SpecialTokens tokens =
-          new SpecialTokens(
-              first(file.integers("bos_token_id")),
-              file.integers("eos_token_id"),
-              first(file.integers("pad_token_id")));
+    try (OpenCheckpoint file = OpenCheckpoint.open(folder)) {
       ParameterStore store = ParameterStore.uninitialised(device, dtype);
-      Decoder model = read(config, family, weights, store, quantisation, progress);
-      return new Loaded(model, family.modelType(), tokens);
+      try {
+        Decoder model = new Decoder(file.config(), store);
+        WeightLoader.read(file.sources(model, file.layout()), progress);
+        return new Loaded(model, file.family().modelType(), file.tokens());
+      } catch (RuntimeException e) {
+        store.close();
+        throw e;
+      }
     }
   }
 
@@ -177,35 +173,15 @@ public final class HfCheckpoint {
     return torch ? TorchFile.open(folder) : Safetensors.open(folder);
   }
 
-  private static Decoder read(
-      DecoderConfig config,
-      Family family,
-      StoredTensors weights,
-      ParameterStore store,
-      Quantisation quantisation,
-      LoadProgress progress) {
-    try {
-      Decoder model = new Decoder(config, store);
-      WeightMap names = family.names(model, family.layout(weights.names()));
-      names.requireCovers(store.all());
-      WeightLoader.load(
-          weights, names, name -> family.ignores(name, config), quantisation, progress);
-      return model;
-    } catch (RuntimeException e) {
-      store.close();
-      throw e;
-    }
-  }
-
   /** The configuration, refused if it asks for far more memory than there are weights. */
-  private static DecoderConfig config(ConfigFile file, Family family, StoredTensors weights) {
+  static DecoderConfig config(ConfigFile file, Family family, StoredTensors weights) {
     int tensors = weights.names().size();
     String layers = "num_hidden_layers";
     if (file.has(layers) && file.positive(layers) > tensors) {
       throw file.failure(
           layers + " " + file.positive(layers) + ", but the weights are " + tensors + " tensors");
     }
-    DecoderConfig config = family.config(file);
+    DecoderConfig config = file.checked(() -> family.config(file));
     long stored = weights.names().stream().mapToLong(n -> weights.describe(n).elements()).sum();
     long wanted;
     try {
@@ -222,9 +198,5 @@ public final class HfCheckpoint {
               + stored);
     }
     return config;
-  }
-
-  private static OptionalInt first(Set<Integer> ids) {
-    return ids.stream().mapToInt(i -> i).findFirst();
   }
 }

@@ -7,7 +7,6 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
-import java.util.function.Function;
 import java.util.function.IntFunction;
 import java.util.function.Predicate;
 import org.moe4j.Capacity;
@@ -157,18 +156,21 @@ public final class HfEncoderDecoder {
     try {
       Description d = describe(file, weights);
       if (options.strict() && !d.contradictions().isEmpty()) {
-        throw file.failure(
-            "contradicts the tensors: " + String.join("; ", d.contradictions()));
+        throw file.failure("contradicts the tensors: " + String.join("; ", d.contradictions()));
       }
       for (String alias : SwitchTensors.ALIASES) {
         if (weights.names().contains(alias) && !equal(weights, alias, SwitchTensors.SHARED)) {
           throw new MoeException(
-              weights.path() + ": " + alias + " is not " + SwitchTensors.SHARED
+              weights.path()
+                  + ": "
+                  + alias
+                  + " is not "
+                  + SwitchTensors.SHARED
                   + "; encoders and decoders with embeddings of their own are not supported");
         }
       }
-      Set<String> all = checked(d, weights, names -> Set.copyOf(names.tensors().keySet()));
-      return read(d, all, weights, options, tokens(file), progress);
+      Set<String> experts = check(d, weights).keySet();
+      return read(d, experts, weights, options, tokens(file), progress);
     } catch (RuntimeException e) {
       weights.close();
       throw e;
@@ -184,12 +186,16 @@ public final class HfEncoderDecoder {
     ConfigFile file = config(folder);
     try (StoredTensors weights = HfCheckpoint.weights(folder)) {
       Description d = describe(file, weights);
-      return checked(
-          d,
-          weights,
-          names ->
-              EncoderDecoderInspection.of(
-                  folder, d.config(), weights, names, d.contradictions()));
+      Set<String> experts = check(d, weights).keySet();
+      try (EncoderDecoder shapes = shapes(d.config(), weights)) {
+        return EncoderDecoderInspection.of(
+            folder,
+            d.config(),
+            weights,
+            SwitchNames.of(shapes, d.head()),
+            experts,
+            d.contradictions());
+      }
     }
   }
 
@@ -213,7 +219,12 @@ public final class HfEncoderDecoder {
       EncoderDecoderConfig config,
       String head,
       Predicate<String> ignored,
-      List<String> contradictions) {}
+      List<String> contradictions) {
+    /** Also without these names. */
+    Predicate<String> ignoring(Set<String> names) {
+      return name -> names.contains(name) || ignored.test(name);
+    }
+  }
 
   private static Description describe(ConfigFile file, StoredTensors weights) {
     SwitchTensors tensors = SwitchTensors.of(weights);
@@ -227,20 +238,48 @@ public final class HfEncoderDecoder {
   }
 
   /**
-   * The tensors of the whole model, whose parameters have shapes and no memory.
+   * Checks names and shapes of all tensors before any memory is taken for them.
    *
+   * @return the tensors of the experts by their names
    * @throws MoeException naming tensors that are missing, unexpected or of another shape
    */
-  private static <T> T checked(
-      Description d, StoredTensors weights, Function<WeightMap, T> result) {
-    try (EncoderDecoder shapes =
-        new EncoderDecoder(d.config(), ParameterStore.shapes(DType.F32))) {
+  private static Map<String, List<Long>> check(Description d, StoredTensors weights) {
+    Map<String, List<Long>> experts = SwitchNames.experts(d.config());
+    WeightLoader.refuse(
+        weights,
+        "missing",
+        experts.keySet().stream().filter(n -> !weights.names().contains(n)).toList());
+    experts.forEach((name, shape) -> checkExpert(weights.describe(name), shape, weights));
+    try (EncoderDecoder shapes = shapes(d.config(), weights)) {
       WeightMap names = SwitchNames.of(shapes, d.head());
       names.requireCovers(shapes.parameters().all());
-      Map<String, WeightSource> _ =
-          WeightLoader.sources(weights, names, d.ignored(), Quantisation.DEFAULT);
-      return result.apply(names);
+      Map<DiskTensor, WeightSource> _ =
+          WeightLoader.sources(weights, names, d.ignoring(experts.keySet()), Quantisation.DEFAULT);
     }
+    return experts;
+  }
+
+  private static void checkExpert(StoredTensor stored, List<Long> shape, StoredTensors weights) {
+    if (!stored.shape().equals(shape) || !stored.dtype().isFloating()) {
+      throw new MoeException(
+          weights.path()
+              + ": tensor "
+              + stored.name()
+              + " is "
+              + stored.dtype().label()
+              + stored.shape()
+              + ", expected a floating-point type and "
+              + shape);
+    }
+  }
+
+  /** The model without memory and experts. */
+  private static EncoderDecoder shapes(EncoderDecoderConfig config, StoredTensors weights) {
+    LoadOptions none = LoadOptions.DEFAULT;
+    return EncoderDecoder.around(
+        stored(config, weights, new ExpertCache(0), none),
+        config,
+        ParameterStore.shapes(none.dtype()));
   }
 
   /** Files of tied models may repeat the embedding as output projection. */
@@ -275,7 +314,7 @@ public final class HfEncoderDecoder {
 
   private static Loaded read(
       Description d,
-      Set<String> all,
+      Set<String> experts,
       StoredTensors weights,
       LoadOptions options,
       SpecialTokens tokens,
@@ -294,8 +333,7 @@ public final class HfEncoderDecoder {
               .orElseGet(() -> new EncoderDecoder(config, store));
       WeightMap names = SwitchNames.of(model, d.head());
       names.requireCovers(store.all());
-      // Experts that stay on disk are names of the whole model, but not of this one.
-      Predicate<String> left = name -> all.contains(name) || d.ignored().test(name);
+      Predicate<String> left = cache.isPresent() ? d.ignoring(experts) : d.ignored();
       WeightLoader.load(weights, names, left, Quantisation.DEFAULT, progress);
       if (cache.isPresent()) {
         store.all().forEach(Parameter::freeze);

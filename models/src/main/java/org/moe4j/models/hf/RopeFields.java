@@ -58,8 +58,7 @@ final class RopeFields {
 
   private static Scaling yarn(ConfigFile f) {
     int original = original(f);
-    double factor =
-        f.numberOr((double) f.positive("max_position_embeddings") / original, fields("factor"));
+    double factor = f.number(fields("factor"));
     return new Scaling.Yarn(
         factor,
         original,

@@ -51,7 +51,10 @@ final class SwitchConfigs {
   private EncoderDecoderConfig config(boolean tied) {
     if (tensors.inner() % tensors.heads() != 0) {
       throw file.failure(
-          "attention of width " + tensors.inner() + " does not divide into " + tensors.heads()
+          "attention of width "
+              + tensors.inner()
+              + " does not divide into "
+              + tensors.heads()
               + " heads");
     }
     return new EncoderDecoderConfig(
@@ -105,8 +108,7 @@ final class SwitchConfigs {
       case "float32" -> "f32";
       case "bfloat16" -> "bf16";
       case "float16" -> "f16";
-      default ->
-          throw file.failure("router_dtype " + type + ": use float32, bfloat16 or float16");
+      default -> throw file.failure("router_dtype " + type + ": use float32, bfloat16 or float16");
     };
   }
 
@@ -129,7 +131,9 @@ final class SwitchConfigs {
           case "silu", "swish" -> Activation.SILU;
           default ->
               throw file.failure(
-                  "dense_act_fn " + name + " is not supported; supported: relu, gelu, gelu_new,"
+                  "dense_act_fn "
+                      + name
+                      + " is not supported; supported: relu, gelu, gelu_new,"
                       + " silu, gated-gelu, gated-silu, gated-relu");
         };
     return new ExpertForm(activation, gated, false);

@@ -1,12 +1,17 @@
 package org.moe4j.models.hf;
 
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import org.moe4j.ExpertForm;
 import org.moe4j.FeedForward;
 import org.moe4j.FeedForwardExperts;
+import org.moe4j.MoeConfig;
 import org.moe4j.MoeLayer;
 import org.moe4j.Parameter;
 import org.moe4j.models.EncoderDecoder;
+import org.moe4j.models.EncoderDecoderConfig;
+import org.moe4j.models.FeedForwardConfig;
 import org.moe4j.models.RelativeBias;
 import org.moe4j.models.StoredExperts;
 import org.moe4j.models.T5Attention;
@@ -40,6 +45,29 @@ final class SwitchNames {
       names.map.whole(head, model.head());
     }
     return names.map;
+  }
+
+  /** The tensors of all routed experts with their shapes, in the order of the blocks. */
+  static Map<String, List<Long>> experts(EncoderDecoderConfig config) {
+    Map<String, List<Long>> shapes = new LinkedHashMap<>();
+    experts("encoder", config.encoder(), shapes);
+    experts("decoder", config.decoder(), shapes);
+    return shapes;
+  }
+
+  private static void experts(
+      String side, List<FeedForwardConfig> halves, Map<String, List<Long>> shapes) {
+    for (int i = 0; i < halves.size(); i++) {
+      if (halves.get(i) instanceof FeedForwardConfig.Moe(MoeConfig moe)) {
+        List<Long> up = List.of((long) moe.expertWidth(), (long) moe.width());
+        List<Long> down = List.of((long) moe.width(), (long) moe.expertWidth());
+        for (int e = 0; e < moe.experts(); e++) {
+          StoredExperts.Names names = expert(side, i, e, moe.form());
+          names.in().forEach(n -> shapes.put(n, up));
+          shapes.put(names.out(), down);
+        }
+      }
+    }
   }
 
   /** {@code encoder.block.3.} and the like. */
@@ -112,8 +140,7 @@ final class SwitchNames {
         StoredExperts.Names names = expert(side, block, e, experts.form());
         for (int i = 0; i < names.in().size(); i++) {
           long from = i * h;
-          map.part(
-              names.in().get(i), experts.in(), w -> w.select(0, expert).narrow(0, from, h));
+          map.part(names.in().get(i), experts.in(), w -> w.select(0, expert).narrow(0, from, h));
         }
         map.part(names.out(), experts.out(), w -> w.select(0, expert));
       }

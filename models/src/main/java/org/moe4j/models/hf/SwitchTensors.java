@@ -49,7 +49,8 @@ record SwitchTensors(
   /** The names of an output projection; the second is that of the files converted from T5X. */
   static final List<String> HEADS = List.of("lm_head.weight", "decoder.lm_head.weight");
 
-  private static final Pattern BLOCK = Pattern.compile("(encoder|decoder)\\.block\\.(\\d{1,4})\\..+");
+  private static final Pattern BLOCK =
+      Pattern.compile("(encoder|decoder)\\.block\\.(\\d{1,4})\\..+");
   private static final Pattern EXPERT =
       Pattern.compile("(.+)\\.mlp\\.experts\\.expert_(\\d{1,7})\\..+");
 

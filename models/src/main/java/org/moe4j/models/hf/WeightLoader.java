@@ -30,7 +30,6 @@ final class WeightLoader {
 
   private final StoredTensors from;
   private final WeightMap map;
-  private final Map<String, WeightSource> sources = new LinkedHashMap<>();
 
   private WeightLoader(StoredTensors from, WeightMap map) {
     this.from = from;
@@ -54,9 +53,7 @@ final class WeightLoader {
       Predicate<String> ignored,
       Quantisation quantisation,
       LoadProgress progress) {
-    WeightLoader loader = new WeightLoader(from, map);
-    loader.open(ignored, quantisation);
-    loader.read(progress);
+    read(sources(from, map, ignored, quantisation), progress);
   }
 
   /**
@@ -64,16 +61,14 @@ final class WeightLoader {
    *
    * @throws MoeException as {@link #load}
    */
-  static Map<String, WeightSource> sources(
+  static Map<DiskTensor, WeightSource> sources(
       StoredTensors from, WeightMap map, Predicate<String> ignored, Quantisation quantisation) {
-    WeightLoader loader = new WeightLoader(from, map);
-    loader.open(ignored, quantisation);
-    return loader.sources;
+    return new WeightLoader(from, map).open(ignored, quantisation);
   }
 
-  private void open(Predicate<String> ignored, Quantisation quantisation) {
+  private Map<DiskTensor, WeightSource> open(Predicate<String> ignored, Quantisation quantisation) {
     Set<String> wanted = map.tensors().keySet();
-    refuse("missing", wanted.stream().filter(n -> !WeightSource.has(from, n)).toList());
+    refuse(from, "missing", wanted.stream().filter(n -> !WeightSource.has(from, n)).toList());
     Set<String> used = new HashSet<>();
     Map<String, Integer> places = new HashMap<>();
     from.names().forEach(n -> places.put(n, places.size()));
@@ -84,12 +79,15 @@ final class WeightLoader {
       opened.put(tensor, source);
     }
     refuse(
+        from,
         "unexpected",
         from.names().stream().filter(n -> !used.contains(n) && !ignored.test(n)).toList());
     opened.forEach(this::check);
+    Map<DiskTensor, WeightSource> sorted = new LinkedHashMap<>();
     opened.entrySet().stream()
         .sorted(Comparator.comparing(e -> places.get(e.getValue().stored().getFirst().name())))
-        .forEach(e -> sources.put(e.getKey().name(), e.getValue()));
+        .forEach(e -> sorted.put(e.getKey(), e.getValue()));
+    return sorted;
   }
 
   private void check(DiskTensor tensor, WeightSource source) {
@@ -145,11 +143,12 @@ final class WeightLoader {
     }
   }
 
-  private void read(LoadProgress progress) {
+  /** Fills the parameters from their sources. */
+  static void read(Map<DiskTensor, WeightSource> sources, LoadProgress progress) {
     List<Task> tasks = new ArrayList<>();
     boolean onCpu = true;
-    for (Map.Entry<String, WeightSource> entry : sources.entrySet()) {
-      for (DiskTensor.Part part : map.tensors().get(entry.getKey()).parts()) {
+    for (Map.Entry<DiskTensor, WeightSource> entry : sources.entrySet()) {
+      for (DiskTensor.Part part : entry.getKey().parts()) {
         tasks.addAll(tasks(entry.getValue(), part));
         onCpu &= part.parameter().tensor().device() == Device.CPU;
       }
@@ -213,7 +212,8 @@ final class WeightLoader {
     }
   }
 
-  private void refuse(String what, Collection<String> names) {
+  /** Throws, naming the first of {@code names}, if there are any. */
+  static void refuse(StoredTensors from, String what, Collection<String> names) {
     if (names.isEmpty()) {
       return;
     }

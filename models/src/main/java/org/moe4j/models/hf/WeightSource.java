@@ -30,6 +30,9 @@ sealed interface WeightSource {
     return stored().stream().mapToLong(StoredTensor::bytes).sum();
   }
 
+  /** What people call the type of the file's elements. */
+  String label();
+
   /** The type the elements are computed in: that of the file if they are stored as they are. */
   DType dtype();
 
@@ -85,6 +88,11 @@ sealed interface WeightSource {
     }
 
     @Override
+    public String label() {
+      return tensor.dtype().label();
+    }
+
+    @Override
     public DType dtype() {
       return tensor.dtype();
     }
@@ -105,6 +113,11 @@ sealed interface WeightSource {
     @Override
     public void read(long from, Tensor target) {
       weight.loadRows(from / shape().getLast(), target);
+    }
+
+    @Override
+    public String label() {
+      return DType.F8_E4M3.label();
     }
 
     @Override
@@ -170,6 +183,11 @@ sealed interface WeightSource {
                   IntStream.concat(IntStream.range(split, last), IntStream.range(batch, split)))
               .asLongStream()
               .toArray());
+    }
+
+    @Override
+    public String label() {
+      return "MXFP4";
     }
 
     @Override

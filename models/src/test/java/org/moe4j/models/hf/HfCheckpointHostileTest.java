@@ -1,5 +1,6 @@
 package org.moe4j.models.hf;
 
+import static java.nio.file.StandardCopyOption.REPLACE_EXISTING;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -18,6 +19,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.moe4j.models.Decoder;
 import org.moe4j.models.Tiny;
 import org.moe4j.tensor.DType;
+import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.Safetensors;
 import org.moe4j.tensor.SafetensorsWriter;
@@ -58,9 +60,10 @@ class HfCheckpointHostileTest {
         "\"num_key_value_heads\": 2|\"num_key_value_heads\": 3|kv_heads 3|divide heads 4",
         "\"num_experts_per_tok\": 2|\"num_experts_per_tok\": 9|top-k 9|4 experts",
         "\"hidden_act\": \"silu\"|\"hidden_act\": \"gelu\"|hidden_act gelu|not supported",
-        "\"rope_type\": \"default\"|\"rope_type\": \"yarn\"|rope_parameters/rope_type yarn",
+        "\"rope_type\": \"default\"|\"rope_type\": \"yarn\"|rope_parameters/factor|is missing",
+        "\"rope_type\": \"default\"|\"rope_type\": \"wave\"|rope type wave|not supported",
         "\"rope_theta\": 10000.0|\"rope_theta\": -1|rope_theta -1",
-        "\"sliding_window\": null|\"sliding_window\": 16|sliding_window 16",
+        "\"sliding_window\": null|\"sliding_window\": -16|sliding_window -16",
         "\"vocab_size\": 61|\"vocab_size\": 60|embed_tokens.weight|[61, 32]|[60, 32]",
         "\"intermediate_size\": 24|\"intermediate_size\": 25|[24, 32]|[25, 32]",
         "\"num_local_experts\": 4|\"num_local_experts\": 5|6 tensors missing|experts.4.w1.weight",
@@ -71,6 +74,12 @@ class HfCheckpointHostileTest {
         "\"vocab_size\": 61|\"vocab_size\": 2147483647|another shape|parameters",
         "\"vocab_size\": 61|\"vocab_size\": 61, \"vocab_size\": 61|not valid JSON|uplicate",
         "\"vocab_size\": 61|\"vocab_size\": |not valid JSON",
+        "\"vocab_size\"|\"quantization_config\":{\"quant_method\":\"awq\"},\"vocab_size\"|awq"
+            + "|fp8, mxfp4",
+        "\"vocab_size\"|\"quantization_config\":{\"weight_block_size\":[128]},\"vocab_size\""
+            + "|weight_block_size/1|missing",
+        "\"vocab_size\"|\"quantization_config\":{\"weight_block_size\":[0,128]},\"vocab_size\""
+            + "|weight_block_size/0 0|at least 1",
       })
   void configurationsThatDoNotFit(String old, String changed, String words) throws Exception {
     copy("hf/mixtral");
@@ -115,6 +124,40 @@ class HfCheckpointHostileTest {
           return items;
         });
     HfCheckpoint.load(dir).model().close();
+  }
+
+  /** Scales that do not fit the codes, are no numbers or stand for nothing. */
+  @Test
+  void scalesThatLie() throws Exception {
+    copy("hf/mixtral");
+    String weight = "model.layers.1.block_sparse_moe.experts.2.w2.weight";
+    Tensor codes = Tensor.zeros(32, 24).to(DType.F8_E4M3);
+    Path good = Files.copy(dir.resolve("model.safetensors"), dir.resolve("good"));
+    scaled(weight, codes, Tensor.ones(2, 1));
+    refused("tensor " + weight + "_scale_inv", "has shape [2, 1], expected [1, 1]");
+    Files.copy(good, dir.resolve("model.safetensors"), REPLACE_EXISTING);
+    scaled(weight, codes, Tensor.full(Double.NaN, DType.F32, Device.CPU, 1, 1));
+    refused("tensor " + weight + "_scale_inv", "scale NaN");
+    Files.copy(good, dir.resolve("model.safetensors"), REPLACE_EXISTING);
+    rewrite(items -> with(items, Item.of("lm_head.weight_scale_inv", Tensor.ones(1, 1))));
+    refused("tensor lm_head.weight", "expected F8_E4M3");
+    Files.copy(good, dir.resolve("model.safetensors"), REPLACE_EXISTING);
+    rewrite(items -> with(items, Item.of("nobody_scale_inv", Tensor.ones(1, 1))));
+    refused("1 tensor unexpected: nobody_scale_inv");
+  }
+
+  private void scaled(String weight, Tensor codes, Tensor scales) {
+    rewrite(
+        items -> {
+          items.removeIf(i -> i.stored().name().equals(weight));
+          items.add(Item.of(weight, codes));
+          return with(items, Item.of(weight + "_scale_inv", scales));
+        });
+  }
+
+  private static List<Item> with(List<Item> items, Item more) {
+    items.add(more);
+    return items;
   }
 
   @Test

@@ -99,14 +99,12 @@ class SparseCheckpointTest {
     long expert = seen.expertBytes();
     assertThat(expert).isEqualTo(2 * 2 * 512 * 8192L);
     long limit = 4 * expert;
-    LoadOptions options =
-        LoadOptions.DEFAULT.withDtype(DType.BF16).withExpertsOnDemand(limit);
+    LoadOptions options = LoadOptions.DEFAULT.withDtype(DType.BF16).withExpertsOnDemand(limit);
     long before = NativeMemory.resident();
     try (Loaded loaded = HfEncoderDecoder.load(dir, options)) {
       AtomicLong most = new AtomicLong();
       AnswerGenerator generator =
-          new AnswerGenerator(
-              loaded.model().withPrecision(DType.BF16), Sampling.GREEDY, Set.of());
+          new AnswerGenerator(loaded.model().withPrecision(DType.BF16), Sampling.GREEDY, Set.of());
       int[] text = IntStream.range(2, 12).toArray();
       int[] answer =
           generator.generate(

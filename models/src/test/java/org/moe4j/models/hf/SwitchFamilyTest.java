@@ -44,7 +44,11 @@ class SwitchFamilyTest {
 
   @ParameterizedTest
   @CsvSource({
-    "base, whole", "base, lent", "capacity, whole", "capacity, lent", "shards, whole",
+    "base, whole",
+    "base, lent",
+    "capacity, whole",
+    "capacity, lent",
+    "shards, whole",
     "shards, lent"
   })
   void logitsOfWholeSequences(String setting, String experts) {
@@ -121,15 +125,17 @@ class SwitchFamilyTest {
       Encoding encoding = model.encode(fixture.load("batch.ids"), fixture.load("batch.mask"));
       Tensor hidden = model.forward(encoding, answers).hidden();
       close(
-          model.logits(hidden.select(1, hidden.size(1) - 1)),
-          fixture.load("batch.logits"),
-          CLOSE);
+          model.logits(hidden.select(1, hidden.size(1) - 1)), fixture.load("batch.logits"), CLOSE);
     }
   }
 
   @ParameterizedTest
   @CsvSource({
-    "base, whole", "base, lent", "capacity, whole", "capacity, lent", "shards, whole",
+    "base, whole",
+    "base, lent",
+    "capacity, whole",
+    "capacity, lent",
+    "shards, whole",
     "shards, lent"
   })
   void greedyAnswersWithAndWithoutCache(String setting, String experts) {
@@ -177,8 +183,7 @@ class SwitchFamilyTest {
         Loaded loaded =
             HfEncoderDecoder.load(fixture.folder, LoadOptions.DEFAULT.withDtype(DType.BF16))) {
       EncoderDecoder model = loaded.model().withPrecision(DType.BF16);
-      EncoderDecoderOutput out =
-          model.forward(fixture.row("prompt.0"), fixture.row("decoder.0"));
+      EncoderDecoderOutput out = model.forward(fixture.row("prompt.0"), fixture.row("decoder.0"));
       assertThat(out.hidden().dtype()).isEqualTo(DType.BF16);
       Tensor off16 = model.logits(out.hidden()).squeeze(0).sub(fixture.load("logits.0")).abs();
       assertThat(off16.mean().item()).isBetween(1e-4, 0.05);
@@ -224,8 +229,7 @@ class SwitchFamilyTest {
       assertThat(seen.parameters().total()).isEqualTo(all);
       long width = seen.dtype().equals("F32") ? 4 : 2;
       assertThat(seen.bytes().get("total")).isEqualTo(all * width);
-      assertThat(seen.bytes().values().stream().mapToLong(b -> b).sum())
-          .isEqualTo(2 * all * width);
+      assertThat(seen.bytes().values().stream().mapToLong(b -> b).sum()).isEqualTo(2 * all * width);
       assertThat(seen.contradictions()).isEqualTo(loaded.contradictions());
     }
   }

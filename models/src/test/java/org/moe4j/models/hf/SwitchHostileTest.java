@@ -93,7 +93,8 @@ class SwitchHostileTest {
   @CsvSource(
       delimiter = '|',
       value = {
-        "\"num_decoder_layers\": 2|\"num_decoder_layers\": 9|num_decoder_layers is 9, by the tensors 2",
+        "\"num_decoder_layers\": 2|\"num_decoder_layers\": 9|num_decoder_layers is 9, by the"
+            + " tensors 2",
         "\"num_layers\": 2|\"num_layers\": 2000000000|num_layers is 2000000000, by the tensors 2",
         "\"vocab_size\": 64|\"vocab_size\": 2147483647|vocab_size is 2147483647, by the tensors 64",
         "\"d_model\": 16|\"d_model\": 17|d_model is 17, by the tensors 16",
@@ -102,12 +103,13 @@ class SwitchHostileTest {
         "\"num_heads\": 2|\"num_heads\": 3|num_heads is 3, by the tensors 2",
         "\"num_experts\": 4|\"num_experts\": 128|num_experts is 128, by the tensors 4",
         "_num_buckets\": 32|_num_buckets\": 16|num_buckets is 16, by the tensors 32",
-        "\"num_sparse_encoder_layers\": 1|\"num_sparse_encoder_layers\": 2|makes the encoder blocks [0, 1] sparse, by the tensors they are [1]",
-        "\"tie_word_embeddings\": true|\"tie_word_embeddings\": false|tie_word_embeddings is false, by the tensors it is true",
+        "\"num_sparse_encoder_layers\": 1|\"num_sparse_encoder_layers\": 2|makes the encoder"
+            + " blocks [0, 1] sparse, by the tensors they are [1]",
+        "\"tie_word_embeddings\": true|\"tie_word_embeddings\": false|tie_word_embeddings is"
+            + " false, by the tensors it is true",
         "\"router_bias\": false|\"router_bias\": true|router_bias is true, by the tensors false",
       })
-  void contradictionsAreToldOrRefused(String old, String changed, String words)
-      throws IOException {
+  void contradictionsAreToldOrRefused(String old, String changed, String words) throws IOException {
     copy("base");
     edit(old, changed);
     try (Loaded loaded = HfEncoderDecoder.load(dir)) {
@@ -165,7 +167,7 @@ class SwitchHostileTest {
     rewrite(items -> items.add(Item.of("encoder.block.9999.other", Tensor.zeros(2))));
     refused("3 encoder blocks, numbered up to 9999");
     rewrite(items -> replace(items, EXPERT, Tensor.zeros(16, 20)));
-    refused(EXPERT + " is [16, 20]", "[20, 16]");
+    refused(EXPERT + " is F32[16, 20]", "[20, 16]");
     rewrite(items -> replace(items, EXPERT, Tensor.zeros(20, 16).to(DType.I32)));
     refused(EXPERT, "I32", "floating-point");
     rewrite(items -> replace(items, "shared.weight", Tensor.zeros(64)));
@@ -205,7 +207,8 @@ class SwitchHostileTest {
         .filter(i -> i.stored().name().equals("shared.weight"))
         .findFirst()
         .orElseThrow()
-        .values()
+        .pieces()
+        .getFirst()
         .get();
   }
 

@@ -35,11 +35,7 @@ final class SwitchMini {
 
   static EncoderDecoderConfig config(int d, int h, int experts, ExpertForm form) {
     MoeConfig moe =
-        MoeConfig.builder(d, h, experts, 1)
-            .router("switch")
-            .form(form)
-            .init(InitScheme.T5)
-            .build();
+        MoeConfig.builder(d, h, experts, 1).router("switch").form(form).init(InitScheme.T5).build();
     List<FeedForwardConfig> all =
         Collections.nCopies(BLOCKS, (FeedForwardConfig) new FeedForwardConfig.Moe(moe));
     return new EncoderDecoderConfig(

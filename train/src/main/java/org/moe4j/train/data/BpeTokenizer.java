@@ -1,14 +1,18 @@
 package org.moe4j.train.data;
 
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import org.moe4j.models.Tokenizer;
 import org.moe4j.tensor.MoeException;
 
 /**
@@ -16,7 +20,7 @@ import org.moe4j.tensor.MoeException;
  * {@code tokenizer.json}; the ids are those of the Hugging Face tokenizers library for that file.
  * Safe for use by many threads.
  */
-public final class BpeTokenizer {
+public final class BpeTokenizer implements Tokenizer {
   /** The token between documents. */
   public static final String END_OF_TEXT = "<|endoftext|>";
 
@@ -77,7 +81,7 @@ public final class BpeTokenizer {
     TokenizerJsonWriter.write(this, file);
   }
 
-  /** The number of tokens; ids are below it. */
+  @Override
   public int vocabSize() {
     return tokens.size();
   }
@@ -92,7 +96,21 @@ public final class BpeTokenizer {
     return token.id();
   }
 
+  @Override
+  public OptionalInt id(String specialToken) {
+    AddedToken token = addedByContent.get(specialToken);
+    return token == null ? OptionalInt.empty() : OptionalInt.of(token.id());
+  }
+
+  /** A text begins behind an end of text; no spelling in it becomes a special token. */
+  @Override
+  public int[] encodePrompt(String text) {
+    int[] ids = encodeOrdinary(text);
+    return IntStream.concat(IntStream.of(endOfText()), Arrays.stream(ids)).toArray();
+  }
+
   /** Encodes {@code text}, in which the spelling of an added token is that token. */
+  @Override
   public int[] encode(String text) {
     IntList ids = new IntList(text.length() / 3);
     int at = 0;
@@ -144,6 +162,7 @@ public final class BpeTokenizer {
    *
    * @throws MoeException when an id is outside the vocabulary
    */
+  @Override
   public String decode(int... ids) {
     int size = 0;
     for (int id : ids) {
@@ -158,6 +177,20 @@ public final class BpeTokenizer {
     }
     return Utf8.lossy(bytes, size);
   }
+
+  @Override
+  public String spell(int id) {
+    return isSpecial(id) ? addedById.get(id).content() : decode(id);
+  }
+
+  @Override
+  public Stream stream() {
+    return new StreamingDecoder(this);
+  }
+
+  /** Nothing to free. */
+  @Override
+  public void close() {}
 
   /** The UTF-8 bytes that token {@code id} adds to a text: none for a special token. */
   byte[] textBytes(int id) {

@@ -42,6 +42,19 @@ final class DuckDbReader implements AutoCloseable {
     }
   }
 
+  /** The names of a table's fields, in its order. */
+  List<String> fields(Path file, TableFormat format) {
+    try {
+      long size = TableErrors.isCompressed(file) ? Long.MAX_VALUE : Files.size(file);
+      String literal = quote(escapeGlob(file.toString()), '\'');
+      return fieldsOf(format.scan(literal, Optional.empty(), size));
+    } catch (SQLException e) {
+      throw TableErrors.locate(file, format, e);
+    } catch (IOException e) {
+      throw new MoeException(file + ": cannot be read: " + e.getMessage(), e);
+    }
+  }
+
   void readQuery(String query, Fields fields, DocumentSink sink) {
     try {
       // As a subquery only a SELECT is accepted: a query that writes by mistake ends here.

@@ -1,12 +1,13 @@
 package org.moe4j.train.data;
 
 import java.util.Arrays;
+import org.moe4j.models.Tokenizer;
 
 /**
  * Decodes token by token. A character whose bytes are spread over several tokens is held back until
  * it is complete; all parts together are what {@link BpeTokenizer#decode} gives.
  */
-public final class StreamingDecoder {
+public final class StreamingDecoder implements Tokenizer.Stream {
   private final BpeTokenizer tokenizer;
   private byte[] pending = new byte[0];
 
@@ -16,6 +17,7 @@ public final class StreamingDecoder {
   }
 
   /** The text that token {@code id} completes; empty while a character is incomplete. */
+  @Override
   public String push(int id) {
     byte[] token = tokenizer.textBytes(id);
     byte[] bytes = Arrays.copyOf(pending, pending.length + token.length);
@@ -26,6 +28,7 @@ public final class StreamingDecoder {
   }
 
   /** What is left at the end: U+FFFD for a character that was never completed. */
+  @Override
   public String finish() {
     String rest = Utf8.lossy(pending, pending.length);
     pending = new byte[0];

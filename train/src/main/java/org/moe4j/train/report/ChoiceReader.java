@@ -9,7 +9,7 @@ import org.moe4j.tensor.Tensor;
 
 /** Hears of every pair of a token and an expert in a routing. */
 @FunctionalInterface
-interface ChoiceReader {
+public interface ChoiceReader {
   /**
    * A choice.
    *

@@ -1,11 +1,11 @@
 package org.moe4j.train.report;
 
 /** Text on its way into a page, so that none of it is taken for markup or script. */
-final class Html {
+public final class Html {
   private Html() {}
 
   /** {@code text} as the content of an element or of a quoted attribute. */
-  static String escape(String text) {
+  public static String escape(String text) {
     StringBuilder out = new StringBuilder(text.length() + 16);
     for (int i = 0; i < text.length(); i++) {
       char c = text.charAt(i);
@@ -26,12 +26,12 @@ final class Html {
    * could end the element or begin a comment. Those occur in strings alone, where they may be
    * written as escapes.
    */
-  static String script(String json) {
+  public static String script(String json) {
     return json.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026");
   }
 
   /** A section with a sentence on how to read it; nothing if the body is empty. */
-  static String section(String id, String title, String how, String body) {
+  public static String section(String id, String title, String how, String body) {
     if (body.isEmpty()) {
       return "";
     }
@@ -52,7 +52,7 @@ final class Html {
    * @param description what it shows, for those who do not see it
    * @param height tall, low or empty for the one between
    */
-  static String chart(String id, String title, String description, String height) {
+  public static String chart(String id, String title, String description, String height) {
     return """
     <figure><figcaption>%s</figcaption><div class="chart %s">\
     <canvas id="chart-%s" role="img" aria-label="%s"></canvas></div></figure>
@@ -61,7 +61,7 @@ final class Html {
   }
 
   /** A region that scrolls sideways by itself, with the keyboard too. */
-  static String scrolling(String label, String content) {
+  public static String scrolling(String label, String content) {
     return "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\""
         + label
         + "\">"

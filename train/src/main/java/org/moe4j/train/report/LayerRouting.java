@@ -50,7 +50,7 @@ public record LayerRouting(
 
   /** Entropy of the load in bits: log2 E at even use. */
   public double loadEntropy() {
-    return entropy(load);
+    return Information.entropy(load);
   }
 
   /** Experts that no token chose. */
@@ -63,25 +63,6 @@ public record LayerRouting(
    * domain is spread alike. Estimated from counts, so a little above 0 for chance alone.
    */
   public double specialisation() {
-    int experts = experts();
-    double[] rows = Arrays.stream(counts).mapToDouble(row -> Arrays.stream(row).sum()).toArray();
-    double[] columns = new double[experts];
-    double[] cells = new double[counts.length * experts];
-    for (int d = 0; d < counts.length; d++) {
-      for (int e = 0; e < experts; e++) {
-        columns[e] += counts[d][e];
-        cells[d * experts + e] = counts[d][e];
-      }
-    }
-    return Math.max(0, entropy(rows) + entropy(columns) - entropy(cells));
-  }
-
-  private static double entropy(double[] counts) {
-    double sum = Arrays.stream(counts).sum();
-    double bits = 0;
-    for (double count : counts) {
-      bits -= count > 0 ? count / sum * Math.log(count / sum) / Math.log(2) : 0;
-    }
-    return bits;
+    return Information.mutual(counts);
   }
 }

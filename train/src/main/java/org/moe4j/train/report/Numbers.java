@@ -6,19 +6,19 @@ import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
 /** Numbers as people read them, and as JSON keeps them. */
-final class Numbers {
+public final class Numbers {
   private static final MathContext SIX_DIGITS = new MathContext(6);
   private static final double LARGEST_WHOLE = 1L << 53;
 
   private Numbers() {}
 
   /** With a comma between thousands: 1,234 or 12.34. */
-  static String of(double value, int decimals) {
+  public static String of(double value, int decimals) {
     return String.format(Locale.ROOT, "%,." + decimals + "f", value);
   }
 
   /** Three significant digits and the size of a count: 950, 12.3M, 1.41B. */
-  static String count(double value) {
+  public static String count(double value) {
     String[] units = {"", "K", "M", "B", "T"};
     double rest = value;
     int unit = 0;
@@ -30,7 +30,7 @@ final class Numbers {
   }
 
   /** A span of time: 42 s, 2 min 31 s, 3 h 05 min. */
-  static String duration(double seconds) {
+  public static String duration(double seconds) {
     long all = Math.round(seconds);
     if (all < 60) {
       return all + " s";
@@ -44,7 +44,7 @@ final class Numbers {
    * Three significant digits, in scientific notation where that is shorter: 0.0021, 3.2e-06; a dash
    * for what is no number.
    */
-  static String brief(double value) {
+  public static String brief(double value) {
     if (Double.isNaN(value)) {
       return "–";
     }
@@ -57,7 +57,7 @@ final class Numbers {
   }
 
   /** The number for JSON, whole where it is whole; null for what JSON has no number for. */
-  static @Nullable Number exact(double value) {
+  public static @Nullable Number exact(double value) {
     if (!Double.isFinite(value)) {
       return null;
     }
@@ -67,7 +67,7 @@ final class Numbers {
   }
 
   /** The number for JSON with the six digits that a chart can show. */
-  static @Nullable Number charted(double value) {
+  public static @Nullable Number charted(double value) {
     return Double.isFinite(value)
         ? exact(new BigDecimal(value).round(SIX_DIGITS).doubleValue())
         : null;

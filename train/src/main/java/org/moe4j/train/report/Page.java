@@ -5,12 +5,16 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.Base64;
 import java.util.List;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * The frame of the page: head, styles, sections and scripts in one document. A content security
  * policy lets run the two scripts of ours alone, by their hashes, and load nothing.
  */
-final class Page {
+public final class Page {
+  private static final List<String> SHARED = List.of("page.js", "domains.js");
+
   private Page() {}
 
   /**
@@ -19,9 +23,15 @@ final class Page {
    * @param title plain text
    * @param body HTML
    * @param data JSON for the script
+   * @param own the name of the page's own script among this package's resources, which runs behind
+   *     what all pages share
    */
-  static String html(String title, String body, String data) {
-    List<String> scripts = List.of(Assets.chartLibrary(), Assets.text("report.js"));
+  public static String html(String title, String body, String data, String own) {
+    String code =
+        Stream.concat(SHARED.stream(), Stream.of(own))
+            .map(Assets::text)
+            .collect(Collectors.joining());
+    List<String> scripts = List.of(Assets.chartLibrary(), code);
     StringBuilder html = new StringBuilder(400_000);
     html.append("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n")
         .append("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none';")

@@ -31,7 +31,7 @@ public final class Report {
    */
   public static Path write(Path runDir) {
     RunFolder run = RunFolder.read(runDir);
-    String page = Page.html(run.name(), Sections.html(run), ChartData.json(run));
+    String page = Page.html(run.name(), Sections.html(run), ChartData.json(run), "report.js");
     Path file = runDir.resolve(NAME);
     AtomicFile.write(file, page.getBytes(StandardCharsets.UTF_8));
     return file;

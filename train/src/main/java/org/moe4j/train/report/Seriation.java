@@ -10,7 +10,7 @@ import java.util.List;
  * linkage over the Hellinger distance of the rows' shares, each merge turned so that the nearest
  * ends meet.
  */
-final class Seriation {
+public final class Seriation {
   private final double[][] roots;
 
   private Seriation(double[][] counts) {
@@ -22,7 +22,7 @@ final class Seriation {
   }
 
   /** The row numbers of {@code counts} [D][E] in that order. */
-  static List<Integer> order(double[][] counts) {
+  public static List<Integer> order(double[][] counts) {
     return new Seriation(counts).clustered();
   }
 

@@ -1,0 +1,101 @@
+package org.moe4j.cli;
+
+import java.io.PrintWriter;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.regex.Pattern;
+import org.moe4j.models.Sampling;
+import org.moe4j.tensor.MoeException;
+import org.moe4j.train.Chat;
+import org.moe4j.train.LanguageModel;
+
+/** Reads messages and commands and prints answers, until there are no more. */
+final class ChatLoop {
+  private static final String HELP =
+      """
+      /reset            forget the conversation
+      /system TEXT      begin anew with this system message; without TEXT: with none
+      /exit             end, as Ctrl-D
+      Ctrl-C            stop the answer; at the prompt: throw the line away
+      """;
+
+  private static final Pattern CONTROL = Pattern.compile("[\\p{Cc}&&[^\n\t]]");
+
+  private final Chat chat;
+  private final ChatLines lines;
+  private final PrintWriter out;
+  private final PrintWriter err;
+  private final Sampling sampling;
+  private final int maxTokens;
+
+  ChatLoop(
+      Chat chat,
+      ChatLines lines,
+      PrintWriter out,
+      PrintWriter err,
+      Sampling sampling,
+      int maxTokens) {
+    this.chat = chat;
+    this.lines = lines;
+    this.out = out;
+    this.err = err;
+    this.sampling = sampling;
+    this.maxTokens = maxTokens;
+  }
+
+  /** The exit status: a question of a plain stream that fails ends it. */
+  int run() {
+    for (Optional<String> line = lines.next(); line.isPresent(); line = lines.next()) {
+      String text = line.get();
+      if (!lines.interactive()) {
+        ask(text);
+      } else if (text.strip().equals("/exit")) {
+        break;
+      } else if (text.startsWith("/")) {
+        command(text.strip());
+      } else {
+        try {
+          ask(text);
+        } catch (MoeException e) {
+          err.println("moe: " + Failure.describe(e));
+        }
+      }
+    }
+    return Moe.DONE;
+  }
+
+  private void command(String line) {
+    String[] words = line.split("\\s+", 2);
+    switch (words[0]) {
+      case "/help" -> out.print(HELP);
+      case "/reset" -> chat.reset(chat.system());
+      case "/system" -> chat.reset(words.length < 2 ? Optional.empty() : Optional.of(words[1]));
+      default -> out.println("unknown command " + words[0] + "; /help shows them");
+    }
+    out.flush();
+  }
+
+  private void ask(String question) {
+    AtomicBoolean stopped = new AtomicBoolean();
+    // Each answer draws anew, and the same questions draw the same.
+    Sampling drawn =
+        new Sampling(
+            sampling.temperature(),
+            sampling.topK(),
+            sampling.topP(),
+            sampling.seed() + chat.questions());
+    try (ChatLines.Watch watch = lines.onInterrupt(() -> stopped.set(true))) {
+      LanguageModel.Continuation answer =
+          chat.ask(question, maxTokens, drawn, this::print, () -> !stopped.get());
+      boolean cut = lines.interactive() && answer.tokens() == maxTokens;
+      out.println(cut ? " [--max-tokens " + maxTokens + " reached]" : "");
+    }
+    out.flush();
+  }
+
+  private void print(String part) {
+    // A model may make the sequences that steer a terminal.
+    out.print(lines.interactive() ? CONTROL.matcher(part).replaceAll("\uFFFD") : part);
+    out.flush();
+  }
+}

@@ -1,0 +1,147 @@
+package org.moe4j.cli;
+
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import org.moe4j.models.Tokenizer;
+import org.moe4j.tensor.MoeException;
+import org.moe4j.train.LanguageModel;
+import org.moe4j.train.ModelLogits;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code moe logits}. */
+@Command(
+    name = "logits",
+    description = {
+      "What a model expects behind each of the given tokens: the likeliest tokens with their",
+      "logits, or with --json all logits, one list for each position."
+    },
+    footer = {
+      "  moe logits runs/first --ids 1,5,7",
+      "  moe logits models/OLMoE-1B-7B --ids 1,5,7 --dtype bf16 --json > logits.json"
+    })
+final class LogitsCommand implements Callable<Integer> {
+  private static final int SHOWN = 5;
+
+  @Parameters(
+      paramLabel = "MODEL",
+      description = "A model's folder, a run's folder, or a checkpoint.")
+  private Path model;
+
+  @Option(
+      names = "--ids",
+      required = true,
+      split = ",",
+      paramLabel = "ID",
+      description = "The tokens that the model reads.")
+  private List<Integer> ids;
+
+  @Option(
+      names = "--decoder-ids",
+      split = ",",
+      paramLabel = "ID",
+      description = "Of an encoder-decoder: the tokens its decoder reads.")
+  private List<Integer> decoderIds = List.of();
+
+  @Option(names = "--json", description = "Print {\"logits\": [[...]]} as one JSON document.")
+  private boolean json;
+
+  @Mixin private Placement placement;
+  @Spec private CommandSpec spec;
+
+  @Override
+  public Integer call() {
+    PrintWriter out = spec.commandLine().getOut();
+    Path folder = LanguageModel.folder(model);
+    float[][] logits =
+        ModelLogits.of(folder, ids(ids), ids(decoderIds), placement.device(), placement.dtype());
+    if (json) {
+      print(logits, out);
+      return Moe.DONE;
+    }
+    Optional<Tokenizer> tokenizer = LanguageModel.tokenizer(folder);
+    try {
+      table(decoderIds.isEmpty() ? ids : decoderIds, logits, tokenizer, out);
+    } finally {
+      tokenizer.ifPresent(Tokenizer::close);
+    }
+    return Moe.DONE;
+  }
+
+  private static int[] ids(List<Integer> list) {
+    return list.stream().mapToInt(Integer::intValue).toArray();
+  }
+
+  /** Written as it goes: a document of all numbers would take many times their memory. */
+  private static void print(float[][] logits, PrintWriter out) {
+    out.print("{\"logits\": [");
+    for (int s = 0; s < logits.length; s++) {
+      out.print(s == 0 ? "\n[" : ",\n[");
+      for (int v = 0; v < logits[s].length; v++) {
+        if (!Float.isFinite(logits[s][v])) {
+          throw new MoeException(
+              "the logit of token " + v + " at position " + s + " is " + logits[s][v]);
+        }
+        out.print(v == 0 ? "" : ", ");
+        out.print(logits[s][v]);
+      }
+      out.print("]");
+    }
+    out.println("\n]}");
+  }
+
+  private static void table(
+      List<Integer> ids, float[][] logits, Optional<Tokenizer> tokenizer, PrintWriter out) {
+    TextTable table = new TextTable(8, 24);
+    table.row("position", "token", "likeliest next tokens with their logits");
+    for (int s = 0; s < logits.length; s++) {
+      List<String> best = new ArrayList<>();
+      for (int id : best(logits[s])) {
+        best.add(
+            shown(id, tokenizer)
+                + String.format(Locale.ROOT, "%c%.3f", TextTable.NO_BREAK, logits[s][id]));
+      }
+      table.row(String.valueOf(s), shown(ids.get(s), tokenizer), String.join("  ", best));
+    }
+    table.print(out, 0);
+  }
+
+  private static List<Integer> best(float[] logits) {
+    List<Integer> best = new ArrayList<>();
+    for (int id = 0; id < logits.length; id++) {
+      int at = best.size();
+      while (at > 0 && logits[best.get(at - 1)] < logits[id]) {
+        at--;
+      }
+      if (at < SHOWN) {
+        best.add(at, id);
+        if (best.size() > SHOWN) {
+          best.removeLast();
+        }
+      }
+    }
+    return best;
+  }
+
+  private static String shown(int id, Optional<Tokenizer> tokenizer) {
+    String text =
+        tokenizer
+            .filter(t -> id < t.vocabSize())
+            .map(t -> TextTable.NO_BREAK + "'" + oneLine(t.spell(id)) + "'")
+            .orElse("");
+    return id + text;
+  }
+
+  private static String oneLine(String text) {
+    return text.replace("\n", "\\n").replaceAll("\\p{Cntrl}", "?").replace(' ', TextTable.NO_BREAK);
+  }
+}
