@@ -22,7 +22,13 @@ final class DecoderText {
     table.row("parameters", parameters(c.parameters(), "a token meets"));
     table.row(
         "decoder",
-        String.format(Locale.ROOT, "%,d layers, width %,d, %,d tokens, up to %,d positions", c.layers(), c.hidden(), c.vocab(), c.maxPositions()));
+        String.format(
+            Locale.ROOT,
+            "%,d layers, width %,d, %,d tokens, up to %,d positions",
+            c.layers(),
+            c.hidden(),
+            c.vocab(),
+            c.maxPositions()));
     table.row("", i.blocks());
     row("attention", i.attention(), table);
     i.windows()
@@ -41,15 +47,17 @@ final class DecoderText {
               table.row("routing", RoutingWords.routing(moe));
               RoutingWords.capacity(moe.capacity()).ifPresent(c2 -> table.row("capacity", c2));
             });
-    table.print(out, 0);
-    bytes(i.bytes(), out);
+    bytes(i.bytes(), table);
     if (i.ignored() > 0) {
-      out.printf(
-          Locale.ROOT,
-          "not read    %,d tensors, %,d bytes, that are no part of the decoder%n",
-          i.ignored(),
-          i.ignoredBytes());
+      table.row(
+          "not read",
+          String.format(
+              Locale.ROOT,
+              "%,d tensors, %,d bytes, that are no part of the decoder",
+              i.ignored(),
+              i.ignoredBytes()));
     }
+    table.print(out, 0);
   }
 
   private static void row(String label, Iterable<String> sentences, TextTable table) {
@@ -72,15 +80,14 @@ final class DecoderText {
   }
 
   /** Bytes by role, each with its share of all. */
-  static void bytes(Map<String, Long> bytes, PrintWriter out) {
+  static void bytes(Map<String, Long> bytes, TextTable table) {
     double total = Math.max(1, bytes.getOrDefault("total", 1L));
     bytes.forEach(
         (role, size) ->
-            out.printf(
-                Locale.ROOT,
-                "bytes       %-16s %,19d  %5.1f%%%n",
-                role,
-                size,
-                100 * (double) size / total));
+            table.row(
+                "bytes",
+                String.format(
+                        Locale.ROOT, "%-16s %,19d  %5.1f%%", role, size, 100 * (double) size / total)
+                    .replace(' ', TextTable.NO_BREAK)));
   }
 }

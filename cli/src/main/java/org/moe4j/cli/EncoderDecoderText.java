@@ -34,20 +34,30 @@ final class EncoderDecoderText {
         DecoderText.parameters(i.parameters(), "a token of the text and one of the answer meet"));
     table.row(
         "blocks",
-        String.format(Locale.ROOT, "%,d of the encoder, %,d of the decoder, width %,d, %,d tokens", c.encoder().size(), c.decoder().size(), c.hidden(), c.vocab()));
+        String.format(
+            Locale.ROOT,
+            "%,d of the encoder, %,d of the decoder, width %,d, %,d tokens",
+            c.encoder().size(),
+            c.decoder().size(),
+            c.hidden(),
+            c.vocab()));
     table.row(
         "", "RMS norms; " + (c.tied() ? "output tied to the embedding" : "output of its own"));
     table.row(
         "attention",
-        String.format(Locale.ROOT, "multi-head: %,d heads of %,d; relative positions in %,d buckets up to distance %,d", c.heads(), c.headDim(), c.positions().buckets(), c.positions().maxDistance()));
+        String.format(
+            Locale.ROOT,
+            "multi-head: %,d heads of %,d; relative positions in %,d buckets up to distance %,d",
+            c.heads(),
+            c.headDim(),
+            c.positions().buckets(),
+            c.positions().maxDistance()));
     feedForward("encoder", c.encoder(), table);
     feedForward("decoder", c.decoder(), table);
     RoutingWords.capacity(c.capacity()).ifPresent(most -> table.row("capacity", most));
-    table.print(out, 0);
-    DecoderText.bytes(i.bytes(), out);
-    TextTable notes = new TextTable(LABEL);
+    DecoderText.bytes(i.bytes(), table);
     if (i.expertBytes() > 0) {
-      notes.row(
+      table.row(
           "on demand",
           String.format(
               Locale.ROOT,
@@ -59,8 +69,8 @@ final class EncoderDecoderText {
               TEXT,
               i.bytesPerToken()));
     }
-    i.contradictions().forEach(told -> notes.row("config", told));
-    notes.print(out, 0);
+    i.contradictions().forEach(told -> table.row("config", told));
+    table.print(out, 0);
   }
 
   private static void feedForward(

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -33,11 +34,10 @@ class InspectCommandTest {
     return new JsonMapper().readTree(inspect(setting, "--json").out());
   }
 
-  static Stream<String> settings() throws IOException {
-    return Files.list(Fixtures.family("."))
-        .filter(Files::isDirectory)
-        .map(p -> p.getFileName().toString())
-        .sorted();
+  static List<String> settings() throws IOException {
+    try (Stream<Path> all = Files.list(Fixtures.family("."))) {
+      return all.filter(Files::isDirectory).map(p -> p.getFileName().toString()).sorted().toList();
+    }
   }
 
   @ParameterizedTest

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.io.TempDir;
@@ -17,7 +18,7 @@ import org.moe4j.cli.TrainCommandTest.Run;
 class MalformedCheckpointTest {
   @TempDir Path folder;
 
-  private enum Damage {
+  enum Damage {
     MISSING_FOLDER("no such file or folder"),
     EMPTY_FOLDER("no model here; name a folder with config.json"),
     CONFIG_ALONE("holds neither model.safetensors nor model.safetensors.index.json"),
@@ -101,7 +102,7 @@ class MalformedCheckpointTest {
 
   private static void cut(Path file, long size) throws IOException {
     byte[] bytes = Files.readAllBytes(file);
-    Files.write(file, java.util.Arrays.copyOf(bytes, (int) size));
+    Files.write(file, Arrays.copyOf(bytes, (int) size));
   }
 
   @ParameterizedTest

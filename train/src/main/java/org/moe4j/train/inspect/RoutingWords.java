@@ -109,7 +109,7 @@ public final class RoutingWords {
     String most =
         switch (capacity.eval()) {
           case CapacityRule.Unlimited u -> "";
-          case CapacityRule.Fixed f -> Figures.of(f.slots()) + " tokens of ";
+          case CapacityRule.Fixed f -> Figures.of((double) f.slots()) + " tokens of ";
           case CapacityRule.Fraction f -> Figures.of(100 * f.fraction()) + "% of the tokens of ";
           case CapacityRule.WholeTokens w -> Figures.of(w.factor()) + share;
           case CapacityRule.Factor f -> Figures.of(f.factor()) + share;
