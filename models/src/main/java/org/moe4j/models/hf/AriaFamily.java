@@ -1,5 +1,6 @@
 package org.moe4j.models.hf;
 
+import java.util.List;
 import org.moe4j.Gating;
 import org.moe4j.MoeConfig;
 import org.moe4j.MoeLayer;
@@ -61,5 +62,10 @@ final class AriaFamily extends LlamaFamily {
     return super.ignores(name, config)
         || (multimodal
             && (name.startsWith("vision_tower.") || name.startsWith("multi_modal_projector.")));
+  }
+
+  @Override
+  public List<ExpertLayout> layouts() {
+    return List.of(ExpertLayout.RELEASED);
   }
 }

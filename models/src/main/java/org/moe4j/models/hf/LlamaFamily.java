@@ -78,6 +78,12 @@ abstract class LlamaFamily implements Family {
     return gating.with(Gating.Rounding.LOGITS);
   }
 
+  /** Softmax over all experts, renormalised if {@code norm_topk_prob} says so. */
+  static Gating softmax(ConfigFile f) {
+    boolean renormalise = f.flagOr(false, "norm_topk_prob");
+    return rounded(renormalise ? Gating.MIXTRAL : Gating.SOFTMAX_TOP_K);
+  }
+
   /** The window of every layer: {@code sliding_window} where {@code layer_types} says so. */
   final List<Integer> windows(ConfigFile f, int layers, boolean everywhere) {
     if (!f.has("sliding_window")) {
@@ -183,8 +189,16 @@ abstract class LlamaFamily implements Family {
     Names.attention(map, at + "self_attn.", attention);
   }
 
-  /** The sparse layer of a block. */
-  abstract void sparse(WeightMap map, String at, MoeLayer moe, Parameter gate, ExpertLayout layout);
+  /** The sparse layer of a block: a gate and experts, as most have it. */
+  void sparse(WeightMap map, String at, MoeLayer moe, Parameter gate, ExpertLayout layout) {
+    map.whole(at + "mlp.gate.weight", gate);
+    Names.experts(map, at + "mlp.", moe, layout);
+  }
+
+  @Override
+  public List<ExpertLayout> layouts() {
+    return List.of(ExpertLayout.RELEASED, ExpertLayout.FUSED);
+  }
 
   /** Fused where the stacked tensors of transformers 5 are. */
   @Override
