@@ -2,11 +2,13 @@
 
     python make_families.py ../resources/families [NAME ...]
     python make_families.py --check ../resources/families [NAME ...]
+    python make_families.py --bf16 ../resources/families [NAME ...]
 
 Made with transformers 5.18.0 on torch 2.13.0 in F32 with eager attention and experts. Every
 checkpoint is seeded until no routing decision and no greedy token is near a tie, saved in the
 layout of the released files, loaded again, and measured as loaded. --check only loads what lies
-there and compares its logits with expected.safetensors.
+there and compares its logits with expected.safetensors. --bf16 leaves everything as it lies and
+adds expected-bf16.safetensors, what transformers makes of it in bfloat16 (decoders only).
 """
 import json
 import sys
@@ -17,7 +19,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from families import disk, llama_like, oracle, shared_and_latent, special, switch
+from families import disk, half, llama_like, oracle, shared_and_latent, special, switch
 from families.weights import randomise
 
 SPECS = llama_like.SPECS + shared_and_latent.SPECS + special.SPECS
@@ -70,13 +72,26 @@ def make(spec, root, seed=None):
 
 
 def reloaded(spec, folder):
-    model = disk.load_plain(spec, folder) if spec.plain else disk.load(spec, folder)
+    return repaired(disk.load_plain(spec, folder) if spec.plain else disk.load(spec, folder), spec)
+
+
+def repaired(model, spec):
     if spec.patch:
         spec.patch(model)
     for module in model.modules():
         if type(module).__name__ == "DbrxRouter":
             module.fixture_top_k = model.config.ffn_config.moe_top_k
     return model
+
+
+def make_bf16(spec, root):
+    if spec.same_as:
+        return  # the weights of another fixture
+    folder = root / spec.name
+    out = half.expect(spec, folder, lambda: reloaded(spec, folder), lambda m: repaired(m, spec))
+    save_file({k: v.contiguous() for k, v in out.items()}, folder / "expected-bf16.safetensors")
+    (folder / "expected-bf16.safetensors").chmod(0o644)
+    half.report(spec, out, load_file(folder / "expected.safetensors"))
 
 
 def check(spec, root):
@@ -103,18 +118,21 @@ def main():
     warnings.filterwarnings("ignore")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    checking, arguments = "--check" in sys.argv, [a for a in sys.argv[1:] if a != "--check"]
+    checking, halving = "--check" in sys.argv, "--bf16" in sys.argv
+    arguments = [a for a in sys.argv[1:] if not a.startswith("--")]
     root, wanted = Path(arguments[0]), arguments[1:]
     for spec in SPECS:
         if wanted and not any(spec.name.startswith(w) for w in wanted):
             continue
-        if checking:
-            check(spec, root)
+        if checking or halving:
+            (check if checking else make_bf16)(spec, root)
             continue
         seed = None
         if spec.same_as:
             seed = json.loads((root / spec.same_as / "expected.json").read_text())["seed"]
         make(spec, root, seed)
+    if halving:
+        return
     (switch.check_all if checking else switch.make_all)(root, wanted, write)
 
 

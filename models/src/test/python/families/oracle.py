@@ -9,12 +9,17 @@ LOGITS_AT = {"GraniteMoeTopKRouter": 2, "GraniteMoeSharedTopKRouter": 2, "AriaTe
              "JetMoeTopKGating": 4, "SwitchTransformersTop1Router": 2}
 
 
-def top_gap(scores, k):
-    """Smallest distance of the k-th to the (k+1)-th score over all rows."""
+def top_gaps(scores, k):
+    """Distance of the k-th to the (k+1)-th score of every row."""
     if k >= scores.shape[-1]:
-        return float("inf")
+        return torch.full(scores.shape[:-1], float("inf"))
     s = scores.sort(dim=-1, descending=True).values
-    return (s[..., k - 1] - s[..., k]).min().item()
+    return s[..., k - 1] - s[..., k]
+
+
+def top_gap(scores, k):
+    """The smallest of them."""
+    return top_gaps(scores, k).min().item()
 
 
 def grouped(scores, module, group_score, masked):
@@ -24,35 +29,37 @@ def grouped(scores, module, group_score, masked):
     keep = g.topk(module.topk_group or 1, dim=-1).indices
     mask = torch.zeros_like(g).scatter(1, keep, 1).bool().repeat_interleave(
         scores.shape[-1] // groups, dim=1)
-    return min(top_gap(g, module.topk_group or 1),
-               top_gap(scores.masked_fill(~mask, masked), module.top_k))
+    return torch.minimum(top_gaps(g, module.topk_group or 1),
+                         top_gaps(scores.masked_fill(~mask, masked), module.top_k))
 
 
-def sparsemixer_gap(z, module):
+def sparsemixer_gaps(z, module):
     """Gap of the two choices, and of every expert to the threshold of sparsemixer."""
     limit = 2 * module.router_jitter_noise
-    gap = min(top_gap(z, 1), top_gap(z, 2))
+    gap = torch.minimum(top_gaps(z, 1), top_gaps(z, 2))
     rest = z
     for _ in range(2):
         top, at = rest.max(dim=-1, keepdim=True)
         ratio = (top - rest) / z.abs().clamp(min=top)
-        gap = min(gap, (ratio[torch.isfinite(ratio)] - limit).abs().min().item())
+        off = (ratio - limit).abs().masked_fill(~torch.isfinite(ratio), float("inf"))
+        gap = torch.minimum(gap, off.amin(-1))
         rest = rest.scatter(-1, at, float("-inf"))
     return gap
 
 
+# Of every row of logits, how far the selection is from another one.
 SELECTION = {
-    "softmax": lambda z, m: top_gap(z.softmax(-1), m.top_k),
-    "logit": lambda z, m: top_gap(z, m.top_k),
+    "softmax": lambda z, m: top_gaps(z.softmax(-1), m.top_k),
+    "logit": lambda z, m: top_gaps(z, m.top_k),
     "sigmoid_bias": lambda z, m: grouped(
         z.sigmoid() + m.e_score_correction_bias, m,
         lambda g: g.topk(2, dim=-1).values.sum(-1), float("-inf")),
-    "softmax_bias": lambda z, m: top_gap(
+    "softmax_bias": lambda z, m: top_gaps(
         z.softmax(-1) + m.moe_statics.e_score_correction_bias, m.top_k),
     "softmax_group": lambda z, m: grouped(z.softmax(-1), m, lambda g: g.amax(-1), 0.0),
-    "sparsemixer": sparsemixer_gap,
-    "top2": lambda z, m: top_gap(z.softmax(-1), 2),
-    "top1": lambda z, m: top_gap(z.softmax(-1), 1),
+    "sparsemixer": sparsemixer_gaps,
+    "top2": lambda z, m: top_gaps(z.softmax(-1), 2),
+    "top1": lambda z, m: top_gaps(z.softmax(-1), 1),
 }
 
 
@@ -62,7 +69,7 @@ class Watch:
     def __init__(self, model, selection):
         self.model, self.selection = model, SELECTION[selection]
         self.gap, self.hidden, self.routes, self.handles = float("inf"), None, None, []
-        self.last_row = False
+        self.last_row, self.gaps = False, []
 
     def __enter__(self):
         for module in self.model.modules():
@@ -92,7 +99,9 @@ class Watch:
     def router(self, module, args, out):
         z = out if torch.is_tensor(out) else out[LOGITS_AT.get(type(module).__name__, 0)]
         z = z.reshape(-1, z.shape[-1]).float()
-        self.gap = min(self.gap, self.selection(z[-1:] if self.last_row else z, module))
+        gaps = self.selection(z[-1:] if self.last_row else z, module)
+        self.gap = min(self.gap, gaps.min().item())
+        self.gaps.append(gaps)
 
     def experts(self, module, args):
         if self.routes is not None and args[1].dim() == 2:

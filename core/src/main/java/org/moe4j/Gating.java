@@ -1,5 +1,6 @@
 package org.moe4j;
 
+import java.util.function.Consumer;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Tensor;
 
@@ -150,152 +151,52 @@ public record Gating(
 
   /** With another score. */
   public Gating with(Score score) {
-    return new Gating(
-        score,
-        logitScale,
-        order,
-        selectionBias,
-        groups,
-        renormalise,
-        scale,
-        weightOn,
-        dtype,
-        rounding);
+    return edited(d -> d.score = score);
   }
 
   /** With another order. */
   public Gating with(Order order) {
-    return new Gating(
-        score,
-        logitScale,
-        order,
-        selectionBias,
-        groups,
-        renormalise,
-        scale,
-        weightOn,
-        dtype,
-        rounding);
+    return edited(d -> d.order = order);
   }
 
   /** With another group limit. */
   public Gating with(GroupLimit groups) {
-    return new Gating(
-        score,
-        logitScale,
-        order,
-        selectionBias,
-        groups,
-        renormalise,
-        scale,
-        weightOn,
-        dtype,
-        rounding);
+    return edited(d -> d.groups = groups);
   }
 
   /** With another renormalisation. */
   public Gating with(Renormalise renormalise) {
-    return new Gating(
-        score,
-        logitScale,
-        order,
-        selectionBias,
-        groups,
-        renormalise,
-        scale,
-        weightOn,
-        dtype,
-        rounding);
+    return edited(d -> d.renormalise = renormalise);
   }
 
   /** With the weight on the other side. */
   public Gating with(WeightOn weightOn) {
-    return new Gating(
-        score,
-        logitScale,
-        order,
-        selectionBias,
-        groups,
-        renormalise,
-        scale,
-        weightOn,
-        dtype,
-        rounding);
+    return edited(d -> d.weightOn = weightOn);
   }
 
   /** With another compute type. */
   public Gating with(DType dtype) {
-    return new Gating(
-        score,
-        logitScale,
-        order,
-        selectionBias,
-        groups,
-        renormalise,
-        scale,
-        weightOn,
-        dtype,
-        rounding);
+    return edited(d -> d.dtype = dtype);
   }
 
   /** With another rounding. */
   public Gating with(Rounding rounding) {
-    return new Gating(
-        score,
-        logitScale,
-        order,
-        selectionBias,
-        groups,
-        renormalise,
-        scale,
-        weightOn,
-        dtype,
-        rounding);
+    return edited(d -> d.rounding = rounding);
   }
 
   /** With a factor on the logits. */
   public Gating withLogitScale(double logitScale) {
-    return new Gating(
-        score,
-        logitScale,
-        order,
-        selectionBias,
-        groups,
-        renormalise,
-        scale,
-        weightOn,
-        dtype,
-        rounding);
+    return edited(d -> d.logitScale = logitScale);
   }
 
   /** With or without a bias for the selection. */
   public Gating withSelectionBias(boolean selectionBias) {
-    return new Gating(
-        score,
-        logitScale,
-        order,
-        selectionBias,
-        groups,
-        renormalise,
-        scale,
-        weightOn,
-        dtype,
-        rounding);
+    return edited(d -> d.selectionBias = selectionBias);
   }
 
   /** With a factor on the final weights. */
   public Gating withScale(double scale) {
-    return new Gating(
-        score,
-        logitScale,
-        order,
-        selectionBias,
-        groups,
-        renormalise,
-        scale,
-        weightOn,
-        dtype,
-        rounding);
+    return edited(d -> d.scale = scale);
   }
 
   /** The type of the router's product with {@code x}. */
@@ -338,5 +239,52 @@ public record Gating(
       w = renormalise.divide(w);
     }
     return scale == 1 ? w : w.mul(scale);
+  }
+
+  private Gating edited(Consumer<Draft> change) {
+    Draft draft = new Draft(this);
+    change.accept(draft);
+    return draft.done();
+  }
+
+  /** The components while one of them is replaced. */
+  private static final class Draft {
+    private Score score;
+    private double logitScale;
+    private Order order;
+    private boolean selectionBias;
+    private GroupLimit groups;
+    private Renormalise renormalise;
+    private double scale;
+    private WeightOn weightOn;
+    private DType dtype;
+    private Rounding rounding;
+
+    private Draft(Gating from) {
+      this.score = from.score;
+      this.logitScale = from.logitScale;
+      this.order = from.order;
+      this.selectionBias = from.selectionBias;
+      this.groups = from.groups;
+      this.renormalise = from.renormalise;
+      this.scale = from.scale;
+      this.weightOn = from.weightOn;
+      this.dtype = from.dtype;
+      this.rounding = from.rounding;
+    }
+
+    private Gating done() {
+      return new Gating(
+          score,
+          logitScale,
+          order,
+          selectionBias,
+          groups,
+          renormalise,
+          scale,
+          weightOn,
+          dtype,
+          rounding);
+    }
   }
 }

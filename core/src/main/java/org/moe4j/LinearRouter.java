@@ -64,8 +64,10 @@ public final class LinearRouter implements Router {
     this.k = k;
     this.jitter = jitter;
     Role role = new Role.Gate(layer);
-    this.weight = store.create("gate.weight", role, init, experts, width);
-    this.bias = bias ? store.create("gate.bias", role, Init.zeros(), experts) : null;
+    // What multiplies in F32 is not rounded first: ERNIE and HunYuan release gates in F32.
+    ParameterStore gates = gating.rounding().ofLogits() ? store : store.wide();
+    this.weight = gates.create("gate.weight", role, init, experts, width);
+    this.bias = bias ? gates.create("gate.bias", role, Init.zeros(), experts) : null;
     this.selectionBias =
         gating.selectionBias() ? SelectionBias.in(store, form, experts, layer) : null;
     this.controllers = List.of();

@@ -92,9 +92,17 @@ public final class Options {
     return (Double) value(key);
   }
 
-  /** A whole number. */
+  /**
+   * A whole number.
+   *
+   * @throws MoeException if it is larger than any option can mean
+   */
   public int whole(String key) {
-    return Math.toIntExact((Long) value(key));
+    long value = (Long) value(key);
+    if (value != (int) value) {
+      throw new MoeException(key + " " + value + ": out of the range of whole numbers here");
+    }
+    return (int) value;
   }
 
   /** True or false. */

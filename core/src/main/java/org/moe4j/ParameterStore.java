@@ -76,6 +76,12 @@ public final class ParameterStore implements AutoCloseable {
     return new ParameterStore(parameters, prefix + part + ".", random, device, dtype, initialise);
   }
 
+  /** This store, making parameters in F32 where it would make narrower ones. */
+  public ParameterStore wide() {
+    DType wide = dtype == DType.F64 ? DType.F64 : DType.F32;
+    return new ParameterStore(parameters, prefix, random, device, wide, initialise);
+  }
+
   /** Makes a parameter of the store's type. */
   public Parameter create(String name, Role role, Init init, long... shape) {
     String full = prefix + name;

@@ -54,8 +54,7 @@ public final class GenerationSpeed {
 
   /** Weights of the usual size, so that routing is neither even nor stuck. */
   private static Decoder model(int layers, Device device, DType dtype) {
-    MoeConfig moe =
-        MoeConfig.builder(WIDTH, 1024, 64, 8).gating(Gating.SOFTMAX_TOP_K).build();
+    MoeConfig moe = MoeConfig.builder(WIDTH, 1024, 64, 8).gating(Gating.SOFTMAX_TOP_K).build();
     DecoderConfig config =
         DecoderConfig.of(
             VOCAB,

@@ -42,7 +42,15 @@ public final class ExpertAttention implements Attention {
     Init init = Init.normal(decoder.initStd());
     this.router =
         new LinearRouter(
-            Gating.TOP_K_SOFTMAX, d, c.experts(), c.topK(), false, 0, init, store, layer);
+            Gating.TOP_K_SOFTMAX.with(Gating.Rounding.LOGITS),
+            d,
+            c.experts(),
+            c.topK(),
+            false,
+            0,
+            init,
+            store,
+            layer);
     this.gate = router.weight();
     Role role = new Role.RoutedExperts(layer, c.experts());
     this.in = store.create("w_in", role, init, c.experts(), c.width(), d);

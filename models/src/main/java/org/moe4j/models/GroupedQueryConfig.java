@@ -1,5 +1,6 @@
 package org.moe4j.models;
 
+import java.util.function.Consumer;
 import org.moe4j.tensor.MoeException;
 
 /**
@@ -82,8 +83,7 @@ public record GroupedQueryConfig(
 
   /** With another number of key and value heads. */
   public GroupedQueryConfig withKvHeads(int kvHeads) {
-    return new GroupedQueryConfig(
-        heads, kvHeads, headDim, rope, qkNorm, qkvBias, outBias, clip, sinks, scale);
+    return edited(d -> d.kvHeads = kvHeads);
   }
 
   /** With another base of the rotary embedding. */
@@ -93,14 +93,12 @@ public record GroupedQueryConfig(
 
   /** With another rotary embedding. */
   public GroupedQueryConfig withRope(RopeConfig rope) {
-    return new GroupedQueryConfig(
-        heads, kvHeads, headDim, rope, qkNorm, qkvBias, outBias, clip, sinks, scale);
+    return edited(d -> d.rope = rope);
   }
 
   /** With another normalisation of queries and keys. */
   public GroupedQueryConfig withQkNorm(QkNorm qkNorm) {
-    return new GroupedQueryConfig(
-        heads, kvHeads, headDim, rope, qkNorm, qkvBias, outBias, clip, sinks, scale);
+    return edited(d -> d.qkNorm = qkNorm);
   }
 
   /** With biases on the projections into and out of the attention. */
@@ -111,20 +109,17 @@ public record GroupedQueryConfig(
 
   /** With queries, keys and values clamped. */
   public GroupedQueryConfig withClip(double clip) {
-    return new GroupedQueryConfig(
-        heads, kvHeads, headDim, rope, qkNorm, qkvBias, outBias, clip, sinks, scale);
+    return edited(d -> d.clip = clip);
   }
 
   /** With or without learned sinks. */
   public GroupedQueryConfig withSinks(boolean sinks) {
-    return new GroupedQueryConfig(
-        heads, kvHeads, headDim, rope, qkNorm, qkvBias, outBias, clip, sinks, scale);
+    return edited(d -> d.sinks = sinks);
   }
 
   /** With another scale of the scores. */
   public GroupedQueryConfig withScale(double scale) {
-    return new GroupedQueryConfig(
-        heads, kvHeads, headDim, rope, qkNorm, qkvBias, outBias, clip, sinks, scale);
+    return edited(d -> d.scale = scale);
   }
 
   @Override
@@ -164,5 +159,43 @@ public record GroupedQueryConfig(
         };
     long biases = (qkvBias ? queryWidth() + 2L * kvWidth() : 0) + (outBias ? hidden : 0);
     return weights + norms + biases + (sinks ? heads : 0);
+  }
+
+  private GroupedQueryConfig edited(Consumer<Draft> change) {
+    Draft draft = new Draft(this);
+    change.accept(draft);
+    return draft.done();
+  }
+
+  /** The components while one of them is replaced. */
+  private static final class Draft {
+    private int heads;
+    private int kvHeads;
+    private int headDim;
+    private RopeConfig rope;
+    private QkNorm qkNorm;
+    private boolean qkvBias;
+    private boolean outBias;
+    private double clip;
+    private boolean sinks;
+    private double scale;
+
+    private Draft(GroupedQueryConfig from) {
+      this.heads = from.heads;
+      this.kvHeads = from.kvHeads;
+      this.headDim = from.headDim;
+      this.rope = from.rope;
+      this.qkNorm = from.qkNorm;
+      this.qkvBias = from.qkvBias;
+      this.outBias = from.outBias;
+      this.clip = from.clip;
+      this.sinks = from.sinks;
+      this.scale = from.scale;
+    }
+
+    private GroupedQueryConfig done() {
+      return new GroupedQueryConfig(
+          heads, kvHeads, headDim, rope, qkNorm, qkvBias, outBias, clip, sinks, scale);
+    }
   }
 }

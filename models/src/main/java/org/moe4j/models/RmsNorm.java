@@ -8,8 +8,8 @@ import org.moe4j.tensor.OwnGradient;
 import org.moe4j.tensor.Tensor;
 
 /**
- * {@code w * x / sqrt(mean(x^2) + eps)}, rounded to the type of x before the scale is applied, as
- * Llama, Mixtral and OLMoE do.
+ * {@code w * x / sqrt(mean(x^2) + eps)}, computed in F32 and rounded once to the type of x, as OLMo
+ * 2 and gpt-oss do. (Llama and Mixtral round before the scale, too, which doubles the rounding.)
  */
 public final class RmsNorm implements Norm {
   private final Parameter weight;

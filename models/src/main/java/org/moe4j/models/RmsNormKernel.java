@@ -31,7 +31,7 @@ final class RmsNormKernel {
   /** The pair of passes for {@code x [T,d]}, without recording. */
   static OwnGradient.Result forward(Tensor x, Tensor weight, double eps) {
     DType wide = x.dtype() == DType.F64 ? DType.F64 : DType.F32;
-    Tensor own = weight.detach().to(x.dtype());
+    Tensor own = weight.detach().to(wide);
     Tensor inverse = Tensor.empty(wide, Device.CPU, x.size(0), 1);
     Tensor y = Tensor.empty(x.dtype(), Device.CPU, x.shape());
     Workers.rows(
@@ -41,7 +41,7 @@ final class RmsNormKernel {
           Tensor rows = x.narrow(0, start, n).to(wide);
           Tensor inv = rows.square().mean(-1, true).addInPlace(eps).rsqrt();
           inverse.narrow(0, start, n).copyInPlace(inv);
-          y.narrow(0, start, n).mulInto(rows.mul(inv).to(x.dtype()), own);
+          y.narrow(0, start, n).mulInto(rows.mul(inv), own);
         });
     return new OwnGradient.Result(
         y,

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.Tensor;
 
@@ -47,8 +48,16 @@ public final class Rope implements AutoCloseable {
     return config;
   }
 
-  /** {@code x [B,H,S,D]} turned, its tokens standing where {@code span} says. */
+  /**
+   * {@code x [B,H,S,D]} turned, its tokens standing where {@code span} says. Below F32 it is turned
+   * in F32 and rounded once.
+   */
   Tensor apply(Tensor x, Span span) {
+    DType wide = x.dtype() == DType.F64 ? DType.F64 : DType.F32;
+    return turned(x.to(wide), span).to(x.dtype());
+  }
+
+  private Tensor turned(Tensor x, Span span) {
     Angles angles = at(span);
     Tensor c = angles.cos.to(x.dtype());
     Tensor s = angles.sin.to(x.dtype());

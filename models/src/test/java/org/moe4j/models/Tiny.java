@@ -35,15 +35,20 @@ public final class Tiny {
     return DecoderConfig.of(VOCAB, 32, a, ffn).toBuilder().maxPositions(64).initStd(0.3).build();
   }
 
+  /** As both families round. */
+  private static Gating released(Gating gating) {
+    return gating.with(Gating.Rounding.LOGITS);
+  }
+
   public static DecoderConfig olmoe() {
-    MoeConfig moe = MoeConfig.builder(32, 24, 6, 3).gating(Gating.SOFTMAX_TOP_K).build();
+    MoeConfig moe = MoeConfig.builder(32, 24, 6, 3).gating(released(Gating.SOFTMAX_TOP_K)).build();
     GroupedQueryConfig a =
         GroupedQueryConfig.of(32, 4).withQkNorm(GroupedQueryConfig.QkNorm.WHOLE).withRopeTheta(500);
     return decoder(a, FeedForwardConfig.every(2, new FeedForwardConfig.Moe(moe)));
   }
 
   public static DecoderConfig mixtral() {
-    MoeConfig moe = MoeConfig.builder(32, 24, 4, 2).gating(Gating.MIXTRAL).build();
+    MoeConfig moe = MoeConfig.builder(32, 24, 4, 2).gating(released(Gating.MIXTRAL)).build();
     GroupedQueryConfig a = GroupedQueryConfig.of(32, 4).withKvHeads(2);
     return decoder(a, FeedForwardConfig.every(2, new FeedForwardConfig.Moe(moe)));
   }

@@ -1,5 +1,6 @@
 package org.moe4j.models.hf;
 
+import java.util.List;
 import org.moe4j.Gating;
 import org.moe4j.MoeConfig;
 import org.moe4j.MoeLayer;
@@ -37,7 +38,7 @@ final class AriaFamily extends LlamaFamily {
     MoeConfig sparse =
         f.checked(
             () ->
-                moe.gating(Gating.TOP_K_SOFTMAX)
+                moe.gating(rounded(Gating.TOP_K_SOFTMAX))
                     .sharedExperts(f.naturalOr(2, "moe_num_shared_experts"))
                     .sharedForm(FORM.withBiases(f.flagOr(false, "mlp_bias")))
                     .build());
@@ -61,5 +62,10 @@ final class AriaFamily extends LlamaFamily {
     return super.ignores(name, config)
         || (multimodal
             && (name.startsWith("vision_tower.") || name.startsWith("multi_modal_projector.")));
+  }
+
+  @Override
+  public List<ExpertLayout> layouts() {
+    return List.of(ExpertLayout.RELEASED);
   }
 }

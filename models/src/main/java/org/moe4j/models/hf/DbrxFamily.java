@@ -67,11 +67,12 @@ final class DbrxFamily implements Family {
 
   /** The chosen weights are divided by their p-norm, if a p is given. */
   private static Gating gating(ConfigFile f) {
+    Gating softmax = Gating.SOFTMAX_TOP_K.with(Gating.Rounding.BOTH);
     String field = "ffn_config/moe_normalize_expert_weights";
     if (!f.has(field)) {
-      return Gating.SOFTMAX_TOP_K;
+      return softmax;
     }
-    return Gating.SOFTMAX_TOP_K.with(
+    return softmax.with(
         new Renormalise(Renormalise.When.BEFORE_DROP, Renormalise.Guard.ADD, 0, f.number(field)));
   }
 

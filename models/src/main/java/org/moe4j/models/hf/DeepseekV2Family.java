@@ -1,6 +1,5 @@
 package org.moe4j.models.hf;
 
-import java.util.List;
 import org.moe4j.Gating;
 import org.moe4j.MoeConfig;
 import org.moe4j.MoeLayer;
@@ -77,10 +76,5 @@ class DeepseekV2Family extends LlamaFamily {
   @Override
   public boolean ignores(String name, DecoderConfig config) {
     return super.ignores(name, config) || Names.layerOf(name, root()) >= config.layers();
-  }
-
-  @Override
-  public List<ExpertLayout> layouts() {
-    return List.of(ExpertLayout.RELEASED, ExpertLayout.FUSED);
   }
 }

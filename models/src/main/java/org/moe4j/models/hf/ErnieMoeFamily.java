@@ -75,9 +75,4 @@ final class ErnieMoeFamily extends LlamaFamily {
   public boolean ignores(String name, DecoderConfig config) {
     return super.ignores(name, config) || name.startsWith("model.mtp_");
   }
-
-  @Override
-  public List<ExpertLayout> layouts() {
-    return List.of(ExpertLayout.RELEASED, ExpertLayout.FUSED);
-  }
 }

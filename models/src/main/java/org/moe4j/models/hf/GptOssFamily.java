@@ -1,6 +1,7 @@
 package org.moe4j.models.hf;
 
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import org.moe4j.ExpertForm;
 import org.moe4j.FeedForwardExperts;
@@ -24,7 +25,8 @@ final class GptOssFamily extends LlamaFamily {
     GroupedQueryConfig attention = attention(f, 150_000).withBiases(bias, bias).withSinks(true);
     double limit = f.numberOr(7, "swiglu_limit");
     ExpertForm form = f.checked(() -> ExpertForm.GPT_OSS.withClamp(new ExpertForm.Clamp(limit, 1)));
-    MoeConfig plain = moe(f, "intermediate_size").form(form).gating(Gating.TOP_K_SOFTMAX).build();
+    MoeConfig plain =
+        moe(f, "intermediate_size").form(form).gating(rounded(Gating.TOP_K_SOFTMAX)).build();
     Map<String, Object> options = new HashMap<>(plain.routerOptions());
     options.put("bias", true);
     MoeConfig moe = plain.toBuilder().router(plain.router(), options).build();
@@ -54,5 +56,10 @@ final class GptOssFamily extends LlamaFamily {
                 map.tensor(in + "gate_up_proj_bias", e, 2 * h)
                     .all(b, w -> w.view(e, 2, h).transpose(1, 2)));
     experts.outBias().ifPresent(b -> map.whole(in + "down_proj_bias", b));
+  }
+
+  @Override
+  public List<ExpertLayout> layouts() {
+    return List.of(ExpertLayout.RELEASED);
   }
 }

@@ -1,6 +1,5 @@
 package org.moe4j.models.hf;
 
-import java.util.List;
 import org.moe4j.Gating;
 import org.moe4j.MoeConfig;
 import org.moe4j.MoeLayer;
@@ -32,7 +31,10 @@ final class GraniteMoeFamily extends LlamaFamily {
                     .withScale(f.numberOr(1, "attention_multiplier")));
     int shared = modelType.equals("granitemoeshared") ? f.natural("shared_intermediate_size") : 0;
     MoeConfig moe =
-        moe(f, "intermediate_size").gating(Gating.TOP_K_SOFTMAX).sharedWidth(shared).build();
+        moe(f, "intermediate_size")
+            .gating(rounded(Gating.TOP_K_SOFTMAX))
+            .sharedWidth(shared)
+            .build();
     DecoderConfig.Multipliers multipliers =
         f.checked(
             () ->
@@ -62,10 +64,5 @@ final class GraniteMoeFamily extends LlamaFamily {
               map.whole(at + "shared_mlp.input_linear.weight", s.network().in());
               map.whole(at + "shared_mlp.output_linear.weight", s.network().out());
             });
-  }
-
-  @Override
-  public List<ExpertLayout> layouts() {
-    return List.of(ExpertLayout.RELEASED, ExpertLayout.FUSED);
   }
 }

@@ -156,13 +156,16 @@ public final class HfEncoderDecoder {
     try {
       Description d = describe(file, weights);
       if (options.strict() && !d.contradictions().isEmpty()) {
-        throw file.failure(
-            "contradicts the tensors: " + String.join("; ", d.contradictions()));
+        throw file.failure("contradicts the tensors: " + String.join("; ", d.contradictions()));
       }
       for (String alias : SwitchTensors.ALIASES) {
         if (weights.names().contains(alias) && !equal(weights, alias, SwitchTensors.SHARED)) {
           throw new MoeException(
-              weights.path() + ": " + alias + " is not " + SwitchTensors.SHARED
+              weights.path()
+                  + ": "
+                  + alias
+                  + " is not "
+                  + SwitchTensors.SHARED
                   + "; encoders and decoders with embeddings of their own are not supported");
         }
       }
@@ -186,7 +189,11 @@ public final class HfEncoderDecoder {
       Set<String> experts = check(d, weights).keySet();
       try (EncoderDecoder shapes = shapes(d.config(), weights)) {
         return EncoderDecoderInspection.of(
-            folder, d.config(), weights, SwitchNames.of(shapes, d.head()), experts,
+            folder,
+            d.config(),
+            weights,
+            SwitchNames.of(shapes, d.head()),
+            experts,
             d.contradictions());
       }
     }
@@ -247,8 +254,7 @@ public final class HfEncoderDecoder {
       WeightMap names = SwitchNames.of(shapes, d.head());
       names.requireCovers(shapes.parameters().all());
       Map<DiskTensor, WeightSource> _ =
-          WeightLoader.sources(
-              weights, names, d.ignoring(experts.keySet()), Quantisation.DEFAULT);
+          WeightLoader.sources(weights, names, d.ignoring(experts.keySet()), Quantisation.DEFAULT);
     }
     return experts;
   }

@@ -226,7 +226,8 @@ public enum HfLayout {
     if (gating.isEmpty()) {
       return List.of("router " + moe.router());
     }
-    if (!gatings.contains(gating.get())) {
+    // What is rounded below F32 is the reader's matter.
+    if (!gatings.contains(gating.get().with(Gating.Rounding.NONE))) {
       return List.of("its gating");
     }
     boolean bias = "true".equals(String.valueOf(moe.routerOptions().get("bias")));

@@ -62,9 +62,4 @@ final class HunyuanMoeFamily extends LlamaFamily {
     Names.experts(map, at + "mlp.", moe, layout);
     moe.shared().ifPresent(s -> Names.network(map, at + "mlp.shared_mlp.", s.network()));
   }
-
-  @Override
-  public List<ExpertLayout> layouts() {
-    return List.of(ExpertLayout.RELEASED, ExpertLayout.FUSED);
-  }
 }

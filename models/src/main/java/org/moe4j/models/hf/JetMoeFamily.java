@@ -1,5 +1,6 @@
 package org.moe4j.models.hf;
 
+import java.util.List;
 import org.moe4j.Gating;
 import org.moe4j.MoeConfig;
 import org.moe4j.MoeLayer;
@@ -20,7 +21,7 @@ final class JetMoeFamily extends LlamaFamily {
   public DecoderConfig config(ConfigFile f) {
     f.refuseUnless("activation_function", "silu");
     MoeConfig moe =
-        moe(f, "intermediate_size").gating(Gating.TOP_K_SOFTMAX).outputBias(true).build();
+        moe(f, "intermediate_size").gating(rounded(Gating.TOP_K_SOFTMAX)).outputBias(true).build();
     int channels = f.positive("kv_channels");
     AttentionExpertsConfig attention =
         f.checked(
@@ -55,5 +56,10 @@ final class JetMoeFamily extends LlamaFamily {
     map.whole(at + "mlp.router.layer.weight", gate);
     Names.fused(map, at + "mlp.input_linear.weight", at + "mlp.output_linear.weight", moe);
     moe.outputBias().ifPresent(b -> map.whole(at + "mlp.bias", b));
+  }
+
+  @Override
+  public List<ExpertLayout> layouts() {
+    return List.of(ExpertLayout.RELEASED);
   }
 }

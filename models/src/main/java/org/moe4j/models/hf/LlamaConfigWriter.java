@@ -39,7 +39,9 @@ final class LlamaConfigWriter {
       root.put("attention_bias", false);
       root.putNull("clip_qkv");
       root.put("num_experts", moe.experts());
-      root.put("norm_topk_prob", moe.gating().orElseThrow().equals(Gating.MIXTRAL));
+      root.put(
+          "norm_topk_prob",
+          moe.gating().orElseThrow().renormalise().equals(Gating.MIXTRAL.renormalise()));
     } else {
       root.put("num_local_experts", moe.experts());
       root.put("router_jitter_noise", 0.0);

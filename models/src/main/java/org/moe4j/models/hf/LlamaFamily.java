@@ -5,6 +5,7 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Set;
 import org.moe4j.ExpertForm;
+import org.moe4j.Gating;
 import org.moe4j.MoeConfig;
 import org.moe4j.MoeLayer;
 import org.moe4j.Parameter;
@@ -70,6 +71,17 @@ abstract class LlamaFamily implements Family {
         f.positive(width),
         f.positive("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"),
         f.positive("num_experts_per_tok", "moe_topk", "moe_k", "moe_top_k"));
+  }
+
+  /** {@code gating} with logits in the model's type, as all these families have but a few. */
+  static Gating rounded(Gating gating) {
+    return gating.with(Gating.Rounding.LOGITS);
+  }
+
+  /** Softmax over all experts, renormalised if {@code norm_topk_prob} says so. */
+  static Gating softmax(ConfigFile f) {
+    boolean renormalise = f.flagOr(false, "norm_topk_prob");
+    return rounded(renormalise ? Gating.MIXTRAL : Gating.SOFTMAX_TOP_K);
   }
 
   /** The window of every layer: {@code sliding_window} where {@code layer_types} says so. */
@@ -177,8 +189,16 @@ abstract class LlamaFamily implements Family {
     Names.attention(map, at + "self_attn.", attention);
   }
 
-  /** The sparse layer of a block. */
-  abstract void sparse(WeightMap map, String at, MoeLayer moe, Parameter gate, ExpertLayout layout);
+  /** The sparse layer of a block: a gate and experts, as most have it. */
+  void sparse(WeightMap map, String at, MoeLayer moe, Parameter gate, ExpertLayout layout) {
+    map.whole(at + "mlp.gate.weight", gate);
+    Names.experts(map, at + "mlp.", moe, layout);
+  }
+
+  @Override
+  public List<ExpertLayout> layouts() {
+    return List.of(ExpertLayout.RELEASED, ExpertLayout.FUSED);
+  }
 
   /** Fused where the stacked tensors of transformers 5 are. */
   @Override

@@ -1,6 +1,5 @@
 package org.moe4j.models.hf;
 
-import java.util.List;
 import org.moe4j.Gating;
 import org.moe4j.MoeConfig;
 import org.moe4j.MoeLayer;
@@ -17,7 +16,7 @@ final class MixtralFamily extends LlamaFamily {
   @Override
   public DecoderConfig config(ConfigFile f) {
     f.refuseUnless("attention_bias", "false");
-    MoeConfig moe = moe(f, "intermediate_size").gating(Gating.MIXTRAL).build();
+    MoeConfig moe = moe(f, "intermediate_size").gating(rounded(Gating.MIXTRAL)).build();
     return decoder(f, attention(f, 1e6), every(f, moe))
         .normEps(f.numberOr(1e-5, "rms_norm_eps"))
         .windows(windows(f, f.positive("num_hidden_layers"), true))
@@ -39,10 +38,5 @@ final class MixtralFamily extends LlamaFamily {
   static void released(WeightMap map, String at, MoeLayer moe, Parameter gate) {
     map.whole(at + "gate.weight", gate);
     Names.perExpert(map, at + "experts.", moe, "w1.weight", "w3.weight", "w2.weight");
-  }
-
-  @Override
-  public List<ExpertLayout> layouts() {
-    return List.of(ExpertLayout.RELEASED, ExpertLayout.FUSED);
   }
 }

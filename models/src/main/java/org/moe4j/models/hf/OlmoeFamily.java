@@ -1,10 +1,6 @@
 package org.moe4j.models.hf;
 
-import java.util.List;
-import org.moe4j.Gating;
 import org.moe4j.MoeConfig;
-import org.moe4j.MoeLayer;
-import org.moe4j.Parameter;
 import org.moe4j.models.DecoderConfig;
 import org.moe4j.models.GroupedQueryConfig;
 
@@ -23,22 +19,7 @@ final class OlmoeFamily extends LlamaFamily {
             .withQkNorm(GroupedQueryConfig.QkNorm.WHOLE)
             .withBiases(bias, bias)
             .withClip(f.numberOr(0, "clip_qkv"));
-    boolean renormalise = f.flagOr(false, "norm_topk_prob");
-    MoeConfig moe =
-        moe(f, "intermediate_size")
-            .gating(renormalise ? Gating.MIXTRAL : Gating.SOFTMAX_TOP_K)
-            .build();
+    MoeConfig moe = moe(f, "intermediate_size").gating(softmax(f)).build();
     return decoder(f, attention, every(f, moe)).normEps(f.numberOr(1e-5, "rms_norm_eps")).build();
-  }
-
-  @Override
-  void sparse(WeightMap map, String at, MoeLayer moe, Parameter gate, ExpertLayout layout) {
-    map.whole(at + "mlp.gate.weight", gate);
-    Names.experts(map, at + "mlp.", moe, layout);
-  }
-
-  @Override
-  public List<ExpertLayout> layouts() {
-    return List.of(ExpertLayout.RELEASED, ExpertLayout.FUSED);
   }
 }

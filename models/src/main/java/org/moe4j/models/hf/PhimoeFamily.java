@@ -1,5 +1,6 @@
 package org.moe4j.models.hf;
 
+import java.util.List;
 import java.util.Map;
 import org.moe4j.MoeConfig;
 import org.moe4j.MoeLayer;
@@ -18,7 +19,7 @@ final class PhimoeFamily extends LlamaFamily {
   public DecoderConfig config(ConfigFile f) {
     boolean bias = f.flagOr(false, "attention_bias");
     Map<String, Object> options =
-        Map.of("mask", "code", "jitter", f.numberOr(0.01, "router_jitter_noise"));
+        Map.of("mask", "code", "rounded", true, "jitter", f.numberOr(0.01, "router_jitter_noise"));
     MoeConfig moe = moe(f, "intermediate_size").router("grin", options).build();
     return decoder(f, attention(f, 1e6).withBiases(bias, bias), every(f, moe))
         .norm(NormKind.LAYER)
@@ -31,5 +32,10 @@ final class PhimoeFamily extends LlamaFamily {
   @Override
   void sparse(WeightMap map, String at, MoeLayer moe, Parameter gate, ExpertLayout layout) {
     MixtralFamily.released(map, at + "block_sparse_moe.", moe, gate);
+  }
+
+  @Override
+  public List<ExpertLayout> layouts() {
+    return List.of(ExpertLayout.RELEASED);
   }
 }

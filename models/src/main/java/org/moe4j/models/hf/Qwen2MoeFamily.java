@@ -2,7 +2,6 @@ package org.moe4j.models.hf;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.moe4j.Gating;
 import org.moe4j.MoeConfig;
 import org.moe4j.MoeLayer;
 import org.moe4j.Parameter;
@@ -17,10 +16,9 @@ final class Qwen2MoeFamily extends LlamaFamily {
 
   @Override
   public DecoderConfig config(ConfigFile f) {
-    boolean renormalise = f.flagOr(false, "norm_topk_prob");
     MoeConfig moe =
         moe(f, "moe_intermediate_size")
-            .gating(renormalise ? Gating.MIXTRAL : Gating.SOFTMAX_TOP_K)
+            .gating(softmax(f))
             .sharedWidth(f.positive("shared_expert_intermediate_size"))
             .sharedGate(true)
             .build();
@@ -58,10 +56,5 @@ final class Qwen2MoeFamily extends LlamaFamily {
               Names.network(map, at + "mlp.shared_expert.", shared.network());
               shared.gate().ifPresent(g -> map.whole(at + "mlp.shared_expert_gate.weight", g));
             });
-  }
-
-  @Override
-  public List<ExpertLayout> layouts() {
-    return List.of(ExpertLayout.RELEASED, ExpertLayout.FUSED);
   }
 }

@@ -149,8 +149,7 @@ class CheckpointFuzzIT {
 
   private static byte[] one(String fixture) throws Exception {
     String folder = fixture.contains("/") ? fixture : "families/" + fixture;
-    return Files.readAllBytes(
-        HfCheckpointTest.resource(folder).resolve(Safetensors.SINGLE_FILE));
+    return Files.readAllBytes(HfCheckpointTest.resource(folder).resolve(Safetensors.SINGLE_FILE));
   }
 
   /** Bytes anywhere at the start, or the header as the text it is, its length put right. */
@@ -174,12 +173,12 @@ class CheckpointFuzzIT {
     copy(files("ours/mixtral"));
     Path file = dir.resolve(Safetensors.INDEX_FILE);
     byte[] whole = Files.readAllBytes(file);
-    fuzz(
-        by -> Files.write(file, by.json(whole)),
-        () -> HfCheckpoint.load(dir).model().close());
+    fuzz(by -> Files.write(file, by.json(whole)), () -> HfCheckpoint.load(dir).model().close());
   }
 
-  /** Configurations of all families and of our own layout, in front of weights that are in order. */
+  /**
+   * Configurations of all families and of our own layout, in front of weights that are in order.
+   */
   @Test
   void config() throws Exception {
     List<List<Path>> folders = new ArrayList<>(List.of(files("hf/mixtral"), files("hf/olmoe")));
@@ -226,8 +225,7 @@ class CheckpointFuzzIT {
         by -> {
           Path chosen = files.get(by.below(files.size()));
           byte[] whole = Files.readAllBytes(chosen);
-          byte[] changed =
-              chosen.toString().endsWith(".json") ? by.json(whole) : zipped(whole, by);
+          byte[] changed = chosen.toString().endsWith(".json") ? by.json(whole) : zipped(whole, by);
           copy(files);
           Files.write(dir.resolve(chosen.getFileName()), changed);
         },

@@ -161,8 +161,15 @@ class ConversionTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "dbrx-base", "gpt_oss-bf16", "aria-multimodal", "ernie4_5_moe-base", "jetmoe-base",
-        "deepseek_v3-base", "phimoe-plain", "hunyuan_v1_moe-list", "granitemoeshared-base"
+        "dbrx-base",
+        "gpt_oss-bf16",
+        "aria-multimodal",
+        "ernie4_5_moe-base",
+        "jetmoe-base",
+        "deepseek_v3-base",
+        "phimoe-plain",
+        "hunyuan_v1_moe-list",
+        "granitemoeshared-base"
       })
   void everyFamilyGoesThroughUnchanged(String name) throws Exception {
     Path from = HfCheckpointTest.resource("families/" + name);

@@ -45,6 +45,10 @@ class HfLayoutTest {
     assertThat(HfLayout.choose(Tiny.mixtral()).layout()).isEqualTo(HfLayout.MIXTRAL);
     assertThat(HfLayout.choose(with(mixtral().gating(Gating.TOP_K_SOFTMAX).build())).layout())
         .isEqualTo(HfLayout.MIXTRAL);
+    for (Gating.Rounding rounding : Gating.Rounding.values()) {
+      MoeConfig rounded = mixtral().gating(Gating.MIXTRAL.with(rounding)).build();
+      assertThat(HfLayout.choose(with(rounded)).layout()).isEqualTo(HfLayout.MIXTRAL);
+    }
     MoeConfig oneExpert =
         MoeConfig.builder(32, 24, 4, 1)
             .router("switch", Map.of("renormalise", "before-drop"))
