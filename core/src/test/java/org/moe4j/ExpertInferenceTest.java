@@ -33,15 +33,18 @@ class ExpertInferenceTest extends InScope {
     ParameterStore store = new ParameterStore(random, Device.CPU, type);
     MoeLayer layer = new MoeLayer(config.init(InitScheme.T5).build(), store);
     FeedForwardExperts experts = (FeedForwardExperts) layer.experts();
-    for (Parameter b : List.of(experts.inBias(), experts.outBias()).stream()
-        .flatMap(java.util.Optional::stream)
-        .toList()) {
+    for (Parameter b :
+        List.of(experts.inBias(), experts.outBias()).stream()
+            .flatMap(java.util.Optional::stream)
+            .toList()) {
       b.tensor().detach().copyInPlace(normal(b.tensor().shape()));
     }
     return layer;
   }
 
-  /** The largest difference, relative to the largest value, of a layer with and without gradients. */
+  /**
+   * The largest difference, relative to the largest value, of a layer with and without gradients.
+   */
   private static double difference(MoeLayer layer, Tensor x, TokenContext context) {
     Tensor expected = layer.forward(x, context).output().to(DType.F64);
     try (NoGrad off = NoGrad.open()) {
@@ -57,8 +60,7 @@ class ExpertInferenceTest extends InScope {
     Ops.threads(2);
     for (ExpertForm form : FORMS) {
       for (Gating gating : List.of(Gating.MIXTRAL, Gating.LLAMA4)) {
-        MoeConfig.Builder config =
-            MoeConfig.builder(40, 24, experts, k).form(form).gating(gating);
+        MoeConfig.Builder config = MoeConfig.builder(40, 24, experts, k).form(form).gating(gating);
         Tensor x = normal(tokens, 40);
         TokenContext context = TokenContext.eval(1, tokens);
         assertThat(difference(layer(config, DType.F64), x, context)).isLessThan(1e-14);

@@ -22,9 +22,9 @@ import org.moe4j.tensor.Tensor;
  * Greedy decoding with a cache, one sequence.
  *
  * <p>Arguments: {@code F32} or {@code BF16}, threads, a checkpoint's folder. Then each line {@code
- * PROMPT TOKENS} on standard input is answered by one: milliseconds of reading a random prompt of so
- * many tokens, then the median milliseconds of a token after it, of so many. So a driver can let it
- * take turns with a peer.
+ * PROMPT TOKENS} on standard input is answered by one: milliseconds of reading a random prompt of
+ * so many tokens, then the median milliseconds of a token after it, of so many. So a driver can let
+ * it take turns with a peer.
  */
 public final class DecodeModel {
   private DecodeModel() {}

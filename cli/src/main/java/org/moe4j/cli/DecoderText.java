@@ -87,7 +87,11 @@ final class DecoderText {
             table.row(
                 "bytes",
                 String.format(
-                        Locale.ROOT, "%-16s %,19d  %5.1f%%", role, size, 100 * (double) size / total)
+                        Locale.ROOT,
+                        "%-16s %,19d  %5.1f%%",
+                        role,
+                        size,
+                        100 * (double) size / total)
                     .replace(' ', TextTable.NO_BREAK)));
   }
 }

@@ -73,8 +73,7 @@ final class EncoderDecoderText {
     table.print(out, 0);
   }
 
-  private static void feedForward(
-      String side, List<FeedForwardConfig> blocks, TextTable table) {
+  private static void feedForward(String side, List<FeedForwardConfig> blocks, TextTable table) {
     kinds(blocks)
         .forEach(
             (half, which) -> {

@@ -140,9 +140,7 @@ final class GenerateCommand implements Callable<Integer> {
           for (int i = 0; i < made.size(); i++) {
             result(results.addObject(), prompts.get(i), made.get(i));
           }
-          node.put("tokens", tokens)
-              .put("seconds", seconds)
-              .put("tokens_per_s", tokens / seconds);
+          node.put("tokens", tokens).put("seconds", seconds).put("tokens_per_s", tokens / seconds);
           experts(language, node);
         });
   }
@@ -151,9 +149,7 @@ final class GenerateCommand implements Callable<Integer> {
   private List<Continuation> all(TextModel language, int maxTokens, Sampling sampling) {
     Consumer<String> nowhere = part -> {};
     if (noCache) {
-      return prompts.stream()
-          .map(p -> language.generateUncached(p, maxTokens, nowhere))
-          .toList();
+      return prompts.stream().map(p -> language.generateUncached(p, maxTokens, nowhere)).toList();
     }
     return switch (language) {
       case LanguageModel decoder -> decoder.generate(prompts, maxTokens, sampling);

@@ -56,8 +56,7 @@ class EncoderDecoderCommandsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(
-      strings = {"switch_transformers-base", "switch_transformers-capacity", SHARDS})
+  @ValueSource(strings = {"switch_transformers-base", "switch_transformers-capacity", SHARDS})
   void logitsAreThoseOfTransformers(String setting) {
     String path = Fixtures.family(setting).toString();
     String read = list(ids(setting, "prompt.0"));
@@ -139,7 +138,8 @@ class EncoderDecoderCommandsTest {
     told = "--experts-memory is for encoder-decoder models";
     refused(told, "generate", decoder.toString(), "--prompt", "w5", "--experts-memory", "1g");
     refused(told, "logits", decoder.toString(), "--ids", "5", "--experts-memory", "1g");
-    refused("--decoder-ids is for", "logits", decoder.toString(), "--ids", "5", "--decoder-ids", "0");
+    refused(
+        "--decoder-ids is for", "logits", decoder.toString(), "--ids", "5", "--decoder-ids", "0");
   }
 
   private static void refused(String problem, String... args) {

@@ -27,8 +27,8 @@ final class Fixtures {
   }
 
   /**
-   * Writes a {@code tokenizer.json} whose token {@code n} is the word {@code wn}, but for the mark 1
-   * that ends a text.
+   * Writes a {@code tokenizer.json} whose token {@code n} is the word {@code wn}, but for the mark
+   * 1 that ends a text.
    *
    * @param marked whether it is put behind a prompt, as T5's tokenizer does
    */
@@ -59,6 +59,8 @@ final class Fixtures {
 
   /** The prompt of these tokens. */
   static String words(long... ids) {
-    return IntStream.range(0, ids.length).mapToObj(i -> "w" + ids[i]).collect(Collectors.joining(" "));
+    return IntStream.range(0, ids.length)
+        .mapToObj(i -> "w" + ids[i])
+        .collect(Collectors.joining(" "));
   }
 }

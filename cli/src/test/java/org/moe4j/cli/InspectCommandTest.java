@@ -48,7 +48,8 @@ class InspectCommandTest {
     assertThat(json.required("params_active").longValue())
         .isBetween(1L, json.required("params_total").longValue() - 1);
     long roles =
-        json.required("bytes").propertyStream()
+        json.required("bytes")
+            .propertyStream()
             .filter(e -> !e.getKey().equals("total"))
             .mapToLong(e -> e.getValue().longValue())
             .sum();

@@ -49,8 +49,7 @@ class MalformedCheckpointTest {
           List.of("route", "--text", "TEXT"));
 
   static Stream<Arguments> cases() {
-    return Stream.of(Damage.values())
-        .flatMap(d -> COMMANDS.stream().map(c -> Arguments.of(d, c)));
+    return Stream.of(Damage.values()).flatMap(d -> COMMANDS.stream().map(c -> Arguments.of(d, c)));
   }
 
   private Path damaged(Damage damage) throws IOException {
@@ -74,15 +73,13 @@ class MalformedCheckpointTest {
     switch (damage) {
       case CONFIG_ALONE -> Files.delete(weights);
       case CONFIG_CUT -> Files.writeString(config, text.substring(0, text.length() / 2));
-      case UNKNOWN_TYPE ->
-          Files.writeString(config, text.replace("\"mixtral\"", "\"gpt2\""));
+      case UNKNOWN_TYPE -> Files.writeString(config, text.replace("\"mixtral\"", "\"gpt2\""));
       case MISSING_SHARD -> index(weights, "model-00002-of-00002.safetensors");
       case ESCAPING_INDEX -> index(weights, "../model-00002-of-00002.safetensors");
       case CUT_FILE -> cut(weights, Files.size(weights) - 1000);
       case CUT_HEADER -> cut(weights, 100);
       case ANOTHER_SHAPE ->
-          Files.writeString(
-              config, text.replaceAll("(\"intermediate_size\": )\\d+", "$124"));
+          Files.writeString(config, text.replaceAll("(\"intermediate_size\": )\\d+", "$124"));
       case MISSING_TENSOR ->
           Files.writeString(config, text.replaceAll("(\"num_hidden_layers\": )\\d+", "$13"));
       default -> {}

@@ -108,7 +108,9 @@ class TrainCommandTest {
     Run json = moe("generate", model, "--prompt", "thing 5:", "--max-tokens", "12", "--json");
     JsonNode node = new JsonMapper().readTree(json.out());
     assertThat(text.out()).isEqualTo(node.path("text").stringValue() + System.lineSeparator());
-    String[] two = {"generate", model, "--prompt", "thing 5:", "--prompt", "é", "--max-tokens", "12"};
+    String[] two = {
+      "generate", model, "--prompt", "thing 5:", "--prompt", "é", "--max-tokens", "12"
+    };
     Run both = moe(two);
     JsonNode list = new JsonMapper().readTree(moe(with(two, "--json")).out());
     JsonNode first = list.path("results").path(0);
@@ -121,7 +123,8 @@ class TrainCommandTest {
     assertThat(both.out().lines())
         .containsSubsequence("thing 5:", "", "é")
         .contains(first.path("text").stringValue().lines().findFirst().orElse(""));
-    assertThat(new JsonMapper().readTree(moe(with(two, "--json", "--no-cache")).out()).path("results"))
+    assertThat(
+            new JsonMapper().readTree(moe(with(two, "--json", "--no-cache")).out()).path("results"))
         .isEqualTo(list.path("results"));
     Run slow =
         moe(

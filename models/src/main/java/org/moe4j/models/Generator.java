@@ -125,8 +125,7 @@ public final class Generator {
         if (left[b] == 0) {
           continue;
         }
-        int token =
-            samplers.get(b).choose(Arrays.copyOfRange(logits, b * vocab, (b + 1) * vocab));
+        int token = samplers.get(b).choose(Arrays.copyOfRange(logits, b * vocab, (b + 1) * vocab));
         if (stopIds.contains(token)) {
           left[b] = 0;
           continue;

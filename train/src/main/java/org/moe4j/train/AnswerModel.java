@@ -41,8 +41,7 @@ public final class AnswerModel implements TextModel {
     Tokenizer tokenizer = LanguageModel.requireTokenizer(folder);
     try {
       Set<Integer> stopIds = new HashSet<>(LanguageModel.generationStops(folder));
-      HfEncoderDecoder.Loaded loaded =
-          HfEncoderDecoder.load(folder, options(how), how.progress());
+      HfEncoderDecoder.Loaded loaded = HfEncoderDecoder.load(folder, options(how), how.progress());
       try {
         stopIds.addAll(loaded.tokens().eos());
         EncoderDecoder model = loaded.model().withPrecision(how.dtype());

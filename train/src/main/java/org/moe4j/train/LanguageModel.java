@@ -197,7 +197,7 @@ public record LanguageModel(Decoder model, Tokenizer tokenizer, Set<Integer> sto
     List<int[]> made = new Generator(model, sampling, stopIds).generate(ids, maxTokens);
     List<Continuation> all = new ArrayList<>();
     for (int i = 0; i < made.size(); i++) {
-      Output output = new Output(part -> {}, () -> true);
+      TextOutput output = new TextOutput(tokenizer, part -> {}, () -> true);
       Arrays.stream(made.get(i)).forEach(output::token);
       all.add(output.finish(ids.get(i).length, made.get(i).length));
     }

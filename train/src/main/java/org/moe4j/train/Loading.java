@@ -14,8 +14,7 @@ import org.moe4j.tensor.Device;
  *     for them, and the ones used last stay in memory up to so many bytes
  * @param progress told of the bytes that were read
  */
-public record Loading(
-    Device device, DType dtype, OptionalLong expertBytes, LoadProgress progress) {
+public record Loading(Device device, DType dtype, OptionalLong expertBytes, LoadProgress progress) {
   /** In the device's default type, all in memory, told to nobody. */
   public static Loading on(Device device) {
     return new Loading(

@@ -11,7 +11,6 @@ import org.moe4j.models.Decoder;
 import org.moe4j.models.DecoderConfig;
 import org.moe4j.tensor.Fp8Blocks;
 import org.moe4j.tensor.StoredTensor;
-import org.moe4j.tensor.StoredTensor;
 import org.moe4j.tensor.StoredTensors;
 
 /** A checkpoint folder whose configuration and headers were read, and no weights yet. */

@@ -62,8 +62,7 @@ public record Inspection(
 
   /** The kinds of dense feed-forward halves, each with the indices of its layers. */
   public Map<FeedForwardConfig.Dense, List<Integer>> dense() {
-    return kinds(
-        f -> f instanceof FeedForwardConfig.Dense d ? Optional.of(d) : Optional.empty());
+    return kinds(f -> f instanceof FeedForwardConfig.Dense d ? Optional.of(d) : Optional.empty());
   }
 
   /** The lengths of sliding windows, each with the indices of its layers. */
@@ -170,18 +169,22 @@ public record Inspection(
     json.put("residual_multiplier", config.multipliers().residual());
     json.put("logit_multiplier", config.multipliers().logits());
     ArrayNode dense = json.putArray("dense");
-    dense().forEach((half, which) -> {
-      ObjectNode kind = dense.addObject();
-      which.forEach(kind.putArray("layers")::add);
-      kind.put("ffn", half.width());
-      RoutingWords.write(half.form(), kind.putObject("form"));
-    });
+    dense()
+        .forEach(
+            (half, which) -> {
+              ObjectNode kind = dense.addObject();
+              which.forEach(kind.putArray("layers")::add);
+              kind.put("ffn", half.width());
+              RoutingWords.write(half.form(), kind.putObject("form"));
+            });
     ArrayNode moe = json.putArray("moe");
-    sparse().forEach((layer, which) -> {
-      ObjectNode kind = moe.addObject();
-      which.forEach(kind.putArray("layers")::add);
-      RoutingWords.write(layer, layer.capacity(), kind);
-    });
+    sparse()
+        .forEach(
+            (layer, which) -> {
+              ObjectNode kind = moe.addObject();
+              which.forEach(kind.putArray("layers")::add);
+              RoutingWords.write(layer, layer.capacity(), kind);
+            });
     ObjectNode sizes = json.putObject("bytes");
     bytes.forEach(sizes::put);
     json.put("tensors_ignored", ignored);

@@ -72,7 +72,14 @@ public final class RoutingWords {
     String chosen =
         first
             ? score + factor + " over all experts, then the best " + (k == 1 ? "one" : k) + bias
-            : "the largest " + (k == 1 ? "logit" : k + " logits") + bias + ", then " + score + factor + " of " + (k == 1 ? "it" : "these");
+            : "the largest "
+                + (k == 1 ? "logit" : k + " logits")
+                + bias
+                + ", then "
+                + score
+                + factor
+                + " of "
+                + (k == 1 ? "it" : "these");
     return chosen
         + groups(g.groups())
         + "; weights "
