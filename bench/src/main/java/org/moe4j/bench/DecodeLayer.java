@@ -10,6 +10,7 @@ import org.moe4j.Gating;
 import org.moe4j.MoeConfig;
 import org.moe4j.MoeLayer;
 import org.moe4j.MoeOutput;
+import org.moe4j.Parameter;
 import org.moe4j.ParameterStore;
 import org.moe4j.TokenChoice;
 import org.moe4j.TokenContext;
@@ -43,12 +44,20 @@ public final class DecodeLayer {
 
   private DecodeLayer(DType type) {
     this.type = type;
+    // As a loaded checkpoint lies in memory.
+    ParameterStore store = ParameterStore.uninitialised(Device.CPU, type);
     layer =
         new MoeLayer(
             MoeConfig.builder(WIDTH, EXPERT_WIDTH, 64, 8)
                 .gating(Gating.SOFTMAX_TOP_K.with(Gating.Rounding.LOGITS))
                 .build(),
-            new ParameterStore(random, Device.CPU, type));
+            store);
+    for (Parameter p : store.all()) {
+      try (Scope scope = Scope.open()) {
+        Tensor values = random.uniform(-0.03, 0.03, DType.F32, p.tensor().shape());
+        p.tensor().detach().copyInPlace(values);
+      }
+    }
   }
 
   private String steps(int tokens, int steps) {

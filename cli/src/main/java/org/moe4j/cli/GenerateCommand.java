@@ -2,6 +2,7 @@ package org.moe4j.cli;
 
 import java.io.PrintWriter;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.function.Consumer;
 import org.moe4j.models.ExpertCache;
@@ -9,6 +10,7 @@ import org.moe4j.models.Sampling;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.train.AnswerModel;
 import org.moe4j.train.LanguageModel;
+import org.moe4j.train.LanguageModel.Continuation;
 import org.moe4j.train.TextModel;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -16,6 +18,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
+import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /** {@code moe generate}. */
@@ -23,11 +26,13 @@ import tools.jackson.databind.node.ObjectNode;
     name = "generate",
     description = {
       "Continue a prompt, or answer it with an encoder-decoder. The text is printed as it comes.",
+      "Several prompts are continued at once, each as if alone.",
       "The prompt gets the special tokens that the model's tokenizer.json puts around a text."
     },
     footer = {
       "  moe generate runs/first --prompt \"dog, domestic dog:\"",
       "  moe generate runs/first/model --prompt \"to run\" --temperature 0.8 --seed 7",
+      "  moe generate runs/first --prompt \"dog:\" --prompt \"cat:\" --json",
       "  moe generate models/switch-c-2048 --prompt \"Moths <extra_id_0>\" --experts-memory 8g"
     })
 final class GenerateCommand implements Callable<Integer> {
@@ -36,8 +41,12 @@ final class GenerateCommand implements Callable<Integer> {
       description = "A model's folder, a run's folder, or a checkpoint.")
   private Path model;
 
-  @Option(names = "--prompt", required = true, paramLabel = "TEXT", description = "How it begins.")
-  private String prompt;
+  @Option(
+      names = "--prompt",
+      required = true,
+      paramLabel = "TEXT",
+      description = "How it begins; may be given several times.")
+  private List<String> prompts;
 
   @Mixin private SamplingOptions options;
   @Mixin private Placement placement;
@@ -61,37 +70,11 @@ final class GenerateCommand implements Callable<Integer> {
     if (noCache && !sampling.greedy()) {
       throw new MoeException("--no-cache compares greedy output; leave out --temperature");
     }
-    boolean read = Terminal.read();
-    Consumer<String> onText =
-        json
-            ? part -> {}
-            : part -> {
-              out.print(read ? ModelText.harmless(part) : part);
-              out.flush();
-            };
     try (TextModel language = open()) {
-      long begin = System.nanoTime();
-      LanguageModel.Continuation made =
-          noCache
-              ? language.generateUncached(prompt, maxTokens, onText)
-              : language.generate(prompt, maxTokens, sampling, onText);
-      double seconds = (System.nanoTime() - begin) * 1e-9;
-      if (json) {
-        Documents.print(
-            out,
-            node -> {
-              node.put("prompt", prompt)
-                  .put("text", made.text())
-                  .put("prompt_tokens", made.promptTokens())
-                  .put("tokens", made.tokens())
-                  .put("seconds", seconds)
-                  .put("tokens_per_s", made.tokens() / seconds);
-              if (language instanceof AnswerModel answers) {
-                answers.experts().ifPresent(stats -> put(stats, node.putObject("experts_memory")));
-              }
-            });
+      if (prompts.size() == 1) {
+        one(language, prompts.getFirst(), maxTokens, sampling, out);
       } else {
-        out.println();
+        several(language, maxTokens, sampling, out);
       }
     }
     return Moe.DONE;
@@ -100,6 +83,96 @@ final class GenerateCommand implements Callable<Integer> {
   private TextModel open() {
     try (LoadDisplay display = new LoadDisplay(spec.commandLine().getErr())) {
       return TextModel.open(model, expertsMemory.of(placement.loading(display)));
+    }
+  }
+
+  /** Text as a terminal may be shown it. */
+  private static String shown(String text) {
+    return Terminal.read() ? ModelText.harmless(text) : text;
+  }
+
+  private void one(
+      TextModel language, String prompt, int maxTokens, Sampling sampling, PrintWriter out) {
+    Consumer<String> onText =
+        json
+            ? part -> {}
+            : part -> {
+              out.print(shown(part));
+              out.flush();
+            };
+    long begin = System.nanoTime();
+    Continuation made =
+        noCache
+            ? language.generateUncached(prompt, maxTokens, onText)
+            : language.generate(prompt, maxTokens, sampling, onText);
+    double seconds = (System.nanoTime() - begin) * 1e-9;
+    if (!json) {
+      out.println();
+      return;
+    }
+    Documents.print(
+        out,
+        node -> {
+          result(node, prompt, made)
+              .put("seconds", seconds)
+              .put("tokens_per_s", made.tokens() / seconds);
+          experts(language, node);
+        });
+  }
+
+  /** The texts when all are there: each under its prompt, or a list with the figures of all. */
+  private void several(TextModel language, int maxTokens, Sampling sampling, PrintWriter out) {
+    long begin = System.nanoTime();
+    List<Continuation> made = all(language, maxTokens, sampling);
+    double seconds = (System.nanoTime() - begin) * 1e-9;
+    if (!json) {
+      for (int i = 0; i < made.size(); i++) {
+        out.println((i == 0 ? "" : System.lineSeparator()) + prompts.get(i));
+        out.println(shown(made.get(i).text()));
+      }
+      return;
+    }
+    int tokens = made.stream().mapToInt(Continuation::tokens).sum();
+    Documents.print(
+        out,
+        node -> {
+          ArrayNode results = node.putArray("results");
+          for (int i = 0; i < made.size(); i++) {
+            result(results.addObject(), prompts.get(i), made.get(i));
+          }
+          node.put("tokens", tokens)
+              .put("seconds", seconds)
+              .put("tokens_per_s", tokens / seconds);
+          experts(language, node);
+        });
+  }
+
+  /** Decoders read all prompts at once, encoder-decoders one after the other. */
+  private List<Continuation> all(TextModel language, int maxTokens, Sampling sampling) {
+    Consumer<String> nowhere = part -> {};
+    if (noCache) {
+      return prompts.stream()
+          .map(p -> language.generateUncached(p, maxTokens, nowhere))
+          .toList();
+    }
+    return switch (language) {
+      case LanguageModel decoder -> decoder.generate(prompts, maxTokens, sampling);
+      case AnswerModel answers ->
+          prompts.stream().map(p -> answers.generate(p, maxTokens, sampling, nowhere)).toList();
+    };
+  }
+
+  private static ObjectNode result(ObjectNode node, String prompt, Continuation made) {
+    return node.put("prompt", prompt)
+        .put("text", made.text())
+        .put("prompt_tokens", made.promptTokens())
+        .put("tokens", made.tokens());
+  }
+
+  /** What reading experts on demand took, if they were. */
+  private static void experts(TextModel language, ObjectNode node) {
+    if (language instanceof AnswerModel answers) {
+      answers.experts().ifPresent(stats -> put(stats, node.putObject("experts_memory")));
     }
   }
 

@@ -108,6 +108,21 @@ class TrainCommandTest {
     Run json = moe("generate", model, "--prompt", "thing 5:", "--max-tokens", "12", "--json");
     JsonNode node = new JsonMapper().readTree(json.out());
     assertThat(text.out()).isEqualTo(node.path("text").stringValue() + System.lineSeparator());
+    String[] two = {"generate", model, "--prompt", "thing 5:", "--prompt", "é", "--max-tokens", "12"};
+    Run both = moe(two);
+    JsonNode list = new JsonMapper().readTree(moe(with(two, "--json")).out());
+    JsonNode first = list.path("results").path(0);
+    JsonNode second = list.path("results").path(1);
+    assertThat(list.path("results").size()).isEqualTo(2);
+    assertThat(first.path("text")).isEqualTo(node.path("text"));
+    assertThat(second.path("prompt").stringValue()).isEqualTo("é");
+    assertThat(list.path("tokens").intValue())
+        .isEqualTo(first.path("tokens").intValue() + second.path("tokens").intValue());
+    assertThat(both.out().lines())
+        .containsSubsequence("thing 5:", "", "é")
+        .contains(first.path("text").stringValue().lines().findFirst().orElse(""));
+    assertThat(new JsonMapper().readTree(moe(with(two, "--json", "--no-cache")).out()).path("results"))
+        .isEqualTo(list.path("results"));
     Run slow =
         moe(
             "generate",
@@ -306,5 +321,9 @@ class TrainCommandTest {
     assertThat(json.path("tokens_per_s").doubleValue()).isPositive();
     assertThat(json.path("ms").doubleValue()).isPositive();
     assertThat(json.path("dtype").stringValue()).isEqualTo("bf16");
+  }
+
+  private static String[] with(String[] arguments, String... more) {
+    return Stream.concat(Arrays.stream(arguments), Arrays.stream(more)).toArray(String[]::new);
   }
 }

@@ -3,6 +3,7 @@ package org.moe4j.models;
 import org.jspecify.annotations.Nullable;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
+import org.moe4j.tensor.NoGrad;
 import org.moe4j.tensor.Ops;
 import org.moe4j.tensor.OwnGradient;
 import org.moe4j.tensor.Tensor;
@@ -15,11 +16,15 @@ import org.moe4j.tensor.Workers;
 final class RmsNormKernel {
   private static final int BLOCK = 256;
 
+  /** Without a gradient, so few numbers are one block of plain operations. */
+  private static final long SMALL = 1 << 16;
+
   private RmsNormKernel() {}
 
   /** {@code x [..., d]}, scale w [d]: the same shape and type as x. */
   static Tensor apply(Tensor x, Tensor weight, double eps) {
-    if (x.device() != Device.CPU || !weight.isLeaf()) {
+    boolean small = !NoGrad.recording() && x.numel() <= SMALL;
+    if (x.device() != Device.CPU || !weight.isLeaf() || small) {
       return Ops.rmsNorm(x, weight.to(x.dtype()), eps);
     }
     long d = x.size(-1);

@@ -78,6 +78,46 @@ class GeneratorTest {
     }
   }
 
+  private static List<int[]> alone(Generator generator, List<int[]> prompts, int count) {
+    return prompts.stream().map(p -> generator.generate(p, count, t -> true)).toList();
+  }
+
+  @ParameterizedTest
+  @MethodSource("org.moe4j.models.DecoderTest#shapes")
+  void promptsSideBySideGetTheTokensTheyGetAlone(DecoderConfig config) {
+    List<int[]> prompts =
+        List.of(new int[] {3, 17, 42, 5}, new int[] {9}, new int[] {7, 7, 1, 30, 2, 55, 8, 11, 4});
+    try (Decoder model = Tiny.model(config, 5)) {
+      Generator greedy = new Generator(model, Sampling.GREEDY, Set.of());
+      List<int[]> each = alone(greedy, prompts, 12);
+      assertThat(greedy.generate(prompts, 12)).containsExactlyElementsOf(each);
+      // Each row ends by itself: at tokens that come at different places, if at all.
+      Set<Integer> stops = Set.of(each.get(0)[2], each.get(2)[7]);
+      Generator stopping = new Generator(model, Sampling.GREEDY, stops);
+      assertThat(stopping.generate(prompts, 12))
+          .containsExactlyElementsOf(alone(stopping, prompts, 12));
+      Generator drawn = new Generator(model, new Sampling(1.2, 30, 0.95, 7), Set.of());
+      assertThat(drawn.generate(prompts, 12)).containsExactlyElementsOf(alone(drawn, prompts, 12));
+    }
+  }
+
+  @Test
+  void promptsSideBySideUseAllPositionsTheyHaveAlone() {
+    List<int[]> prompts = List.of(PROMPT, new int[60]);
+    try (Decoder model = Tiny.model(Tiny.mixtral(), 1)) {
+      Generator greedy = new Generator(model, Sampling.GREEDY, Set.of());
+      List<int[]> made = greedy.generate(prompts, 999);
+      assertThat(made).containsExactlyElementsOf(alone(greedy, prompts, 999));
+      assertThat(made.get(0)).hasSize(61);
+      assertThat(made.get(1)).hasSize(5);
+      assertThat(greedy.generate(List.of(), 5)).isEmpty();
+      assertThat(greedy.generate(prompts, 0)).allMatch(m -> m.length == 0);
+      assertThatThrownBy(() -> greedy.generate(List.of(PROMPT, new int[0]), 5))
+          .isInstanceOf(MoeException.class)
+          .hasMessageContaining("no tokens");
+    }
+  }
+
   @Test
   void samplingDependsOnTheSeedAlone() {
     try (Decoder model = Tiny.model(Tiny.mixtral(), 1)) {

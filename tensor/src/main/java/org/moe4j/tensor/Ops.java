@@ -1,5 +1,6 @@
 package org.moe4j.tensor;
 
+import java.util.Optional;
 import org.bytedeco.pytorch.DoubleOptional;
 import org.bytedeco.pytorch.TensorOptional;
 import org.bytedeco.pytorch.global.torch;
@@ -53,6 +54,12 @@ public final class Ops {
 
   /** {@code x w^T (+ b)}; w [out, in], b [out]. */
   public static Tensor linear(Tensor x, Tensor weight, @Nullable Tensor bias) {
+    if (bias == null) {
+      Optional<Tensor> y = Products.unrecorded(x, weight);
+      if (y.isPresent()) {
+        return y.get();
+      }
+    }
     return new Tensor(
         bias == null
             ? torch.linear(x.at, weight.at)

@@ -84,6 +84,12 @@ public final class OwnGradient {
       needed[i] = NoGrad.recording() && inputs[i].requiresGrad();
       any |= needed[i];
     }
+    if (!any && !NoGrad.recording() && !wanted()) {
+      // Decoding makes many small steps: no views of the inputs, nothing to put back.
+      try (Scope scope = Scope.open()) {
+        return scope.pass(forward.apply(inputs).output());
+      }
+    }
     Scope step = Scope.outermost();
     try (Scope scope = Scope.open()) {
       Result result;

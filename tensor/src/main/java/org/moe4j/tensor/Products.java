@@ -1,6 +1,7 @@
 package org.moe4j.tensor;
 
 import java.util.List;
+import java.util.Optional;
 
 /** Matrix products into existing memory, split over the {@link Workers} on the CPU. */
 public final class Products {
@@ -24,6 +25,32 @@ public final class Products {
   /** Writes {@code a b} into {@code out}: [m,n] from [m,k] and [k,n]. */
   public static void into(Tensor out, Tensor a, Tensor b) {
     split(out, a, b, false);
+  }
+
+  /**
+   * {@code x w^T} where {@link #into} has a way of its own for the few rows of x [..., n], and no
+   * gradient is recorded; else nothing.
+   *
+   * @param w [o,n]
+   */
+  static Optional<Tensor> unrecorded(Tensor x, Tensor w) {
+    if (NoGrad.recording()
+        || x.device() != Device.CPU
+        || x.dtype() != w.dtype()
+        || w.dim() != 2
+        || x.dim() < 1
+        || x.size(-1) != w.size(1)
+        || x.numel() > FEW * w.size(1)
+        || x.numel() == 0
+        || !w.isContiguous()) {
+      return Optional.empty();
+    }
+    long[] shape = x.shape();
+    shape[shape.length - 1] = w.size(0);
+    Tensor rows = x.reshape(-1, w.size(1));
+    Tensor out = Tensor.empty(x.dtype(), Device.CPU, rows.size(0), w.size(0));
+    into(out, rows.contiguous(), w.t());
+    return Optional.of(out.view(shape));
   }
 
   /** Adds {@code a b} to {@code out}. */
@@ -92,9 +119,9 @@ public final class Products {
     return !add
         && out.size(0) > 0
         && out.size(0) <= FEW
-        && out.size(1) * a.size(1) >= SMALL
         && out.device() == Device.CPU
         && out.dtype() == a.dtype()
+        && a.isContiguous()
         && b.t().isContiguous();
   }
 
@@ -103,6 +130,10 @@ public final class Products {
     int threads = Ops.threads();
     if (fewRows(out, a, b, add)) {
       Tensor w = b.t();
+      if (w.numel() < SMALL || threads == 1) {
+        fewRows(out, a, w);
+        return;
+      }
       long band = (w.size(0) + 2L * threads - 1) / (2L * threads);
       Workers.rows(
           w.size(0),

@@ -2,6 +2,7 @@ package org.moe4j.train;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
@@ -188,6 +189,19 @@ public record LanguageModel(Decoder model, Tokenizer tokenizer, Set<Integer> sto
     TextOutput output = new TextOutput(tokenizer, onText, () -> true);
     int[] made = new Generator(model, sampling, stopIds).generate(ids, maxTokens, output::token);
     return output.finish(ids.length, made.length);
+  }
+
+  /** Continues several prompts, side by side where that changes nothing: each as if alone. */
+  public List<Continuation> generate(List<String> prompts, int maxTokens, Sampling sampling) {
+    List<int[]> ids = prompts.stream().map(tokenizer::encodePrompt).toList();
+    List<int[]> made = new Generator(model, sampling, stopIds).generate(ids, maxTokens);
+    List<Continuation> all = new ArrayList<>();
+    for (int i = 0; i < made.size(); i++) {
+      Output output = new Output(part -> {}, () -> true);
+      Arrays.stream(made.get(i)).forEach(output::token);
+      all.add(output.finish(ids.get(i).length, made.get(i).length));
+    }
+    return all;
   }
 
   /**

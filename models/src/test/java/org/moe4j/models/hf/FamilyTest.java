@@ -8,6 +8,7 @@ import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.Set;
@@ -21,7 +22,9 @@ import org.moe4j.TokenChoice;
 import org.moe4j.TokenContext;
 import org.moe4j.models.Decoder;
 import org.moe4j.models.DecoderOutput;
+import org.moe4j.models.Generator;
 import org.moe4j.models.KvCache;
+import org.moe4j.models.Sampling;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.NoGrad;
@@ -61,6 +64,12 @@ class FamilyTest {
 
   static Path families() throws URISyntaxException {
     return Path.of(Objects.requireNonNull(FamilyTest.class.getResource("/families")).toURI());
+  }
+
+  /** Without those whose text, when it grows, was read with other angles before. */
+  static List<String> ofOneRotation() throws IOException, URISyntaxException {
+    Set<String> others = Set.of("mixtral-dynamic", "phimoe-long", "phimoe-short");
+    return settings().stream().filter(s -> !others.contains(s)).toList();
   }
 
   /** A model with what is expected of it. */
@@ -229,6 +238,32 @@ class FamilyTest {
         goesOn(f, cache, logits);
       }
     }
+  }
+
+  @ParameterizedTest
+  @MethodSource("settings")
+  void promptsSideBySideAreContinuedAsTransformersDoes(String setting) throws URISyntaxException {
+    try (Fixture f = Fixture.open(setting, DType.F32)) {
+      List<int[]> prompts = List.of(ids(f, "prompt.0"), ids(f, "prompt.1"));
+      List<int[]> wanted = List.of(ids(f, "greedy.0"), ids(f, "greedy.1"));
+      Generator generator = new Generator(f.model, Sampling.GREEDY, Set.of());
+      assertThat(generator.generate(prompts, 12)).containsExactlyElementsOf(wanted);
+      // The first row ends in the midst of the second.
+      int stop = wanted.get(0)[4];
+      List<int[]> cut = wanted.stream().map(w -> until(w, stop)).toList();
+      assertThat(new Generator(f.model, Sampling.GREEDY, Set.of(stop)).generate(prompts, 12))
+          .containsExactlyElementsOf(cut);
+    }
+  }
+
+  private static int[] ids(Fixture f, String name) {
+    try (Scope scope = Scope.open()) {
+      return Arrays.stream(f.read(name).toLongs()).mapToInt(Math::toIntExact).toArray();
+    }
+  }
+
+  private static int[] until(int[] tokens, int stop) {
+    return Arrays.stream(tokens).takeWhile(t -> t != stop).toArray();
   }
 
   /** Both rows at once as each of them alone. */
