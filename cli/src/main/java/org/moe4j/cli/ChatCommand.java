@@ -44,7 +44,10 @@ final class ChatCommand implements Callable<Integer> {
     int maxTokens = options.maxTokens();
     // Before the weights, which take longer.
     ChatTemplate template = Chat.template(model);
-    LanguageModel language = LanguageModel.open(model, placement.device(), placement.dtype());
+    LanguageModel language;
+    try (LoadDisplay display = new LoadDisplay(err)) {
+      language = LanguageModel.open(model, placement.loading(display));
+    }
     try (Chat chat = new Chat(language, template, system);
         ChatLines lines = ChatLines.open()) {
       return new ChatLoop(chat, lines, out, err, options.sampling(), maxTokens).run();

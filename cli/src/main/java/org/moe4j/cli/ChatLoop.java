@@ -3,7 +3,6 @@ package org.moe4j.cli;
 import java.io.PrintWriter;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.regex.Pattern;
 import org.moe4j.models.Sampling;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.train.Chat;
@@ -18,8 +17,6 @@ final class ChatLoop {
       /exit             end, as Ctrl-D
       Ctrl-C            stop the answer; at the prompt: throw the line away
       """;
-
-  private static final Pattern CONTROL = Pattern.compile("[\\p{Cc}&&[^\n\t]]");
 
   private final Chat chat;
   private final ChatLines lines;
@@ -94,8 +91,7 @@ final class ChatLoop {
   }
 
   private void print(String part) {
-    // A model may make the sequences that steer a terminal.
-    out.print(lines.interactive() ? CONTROL.matcher(part).replaceAll("\uFFFD") : part);
+    out.print(lines.interactive() ? ModelText.harmless(part) : part);
     out.flush();
   }
 }

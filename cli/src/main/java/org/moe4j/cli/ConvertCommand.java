@@ -5,8 +5,6 @@ import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import org.moe4j.models.hf.Conversion;
 import org.moe4j.models.hf.ExpertLayout;
@@ -94,27 +92,6 @@ final class ConvertCommand implements Callable<Integer> {
         }
       }
       throw new TypeConversionException("'" + value + "': use released or fused");
-    }
-  }
-
-  /** A number of bytes, powers of ten. */
-  static final class Size implements ITypeConverter<Long> {
-    private static final Pattern FORM = Pattern.compile("([1-9]\\d{0,8})([kmg]?)b?");
-
-    @Override
-    public Long convert(String value) {
-      Matcher m = FORM.matcher(value.toLowerCase(Locale.ROOT));
-      if (!m.matches()) {
-        throw new TypeConversionException("'" + value + "': use a size such as 500m or 5g");
-      }
-      long unit =
-          switch (m.group(2)) {
-            case "k" -> 1_000;
-            case "m" -> 1_000_000;
-            case "g" -> 1_000_000_000;
-            default -> 1;
-          };
-      return Long.parseLong(m.group(1)) * unit;
     }
   }
 

@@ -10,11 +10,16 @@ import org.moe4j.MoeConfig;
 import org.moe4j.models.EncoderDecoderConfig;
 import org.moe4j.models.FeedForwardConfig;
 import org.moe4j.models.hf.EncoderDecoderInspection;
+import org.moe4j.train.inspect.Figures;
+import org.moe4j.train.inspect.Inspection;
+import org.moe4j.train.inspect.RoutingWords;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /** What {@code moe inspect} prints of an encoder-decoder. */
 final class EncoderDecoderText {
+  private static final int LABEL = 10;
+
   /** The length of the text whose reads are told beforehand. */
   private static final int TEXT = 512;
 
@@ -22,60 +27,72 @@ final class EncoderDecoderText {
 
   static void text(EncoderDecoderInspection i, PrintWriter out) {
     EncoderDecoderConfig c = i.config();
-    out.printf(Locale.ROOT, "model       %s (%s, %s)%n", i.folder(), i.layout(), i.dtype());
-    out.printf(
-        Locale.ROOT,
-        "parameters  %,d, of which a token of the text and one of the answer meet %,d%n",
-        i.parameters().total(),
-        i.parameters().active());
-    out.printf(
-        Locale.ROOT,
-        "blocks      %d of the encoder, %d of the decoder, width %d, %d heads of %d, %d tokens%n",
-        c.encoder().size(),
-        c.decoder().size(),
-        c.hidden(),
-        c.heads(),
-        c.headDim(),
-        c.vocab());
-    sparse("encoder", c.encoder(), out);
-    sparse("decoder", c.decoder(), out);
-    for (Map.Entry<String, Long> e : i.bytes().entrySet()) {
-      out.printf(Locale.ROOT, "bytes       %-16s %,15d%n", e.getKey(), e.getValue());
-    }
+    TextTable table = new TextTable(LABEL);
+    table.row("model", i.folder() + " (" + i.layout() + ", " + i.dtype() + ")");
+    table.row(
+        "parameters",
+        DecoderText.parameters(i.parameters(), "a token of the text and one of the answer meet"));
+    table.row(
+        "blocks",
+        String.format(
+            Locale.ROOT,
+            "%,d of the encoder, %,d of the decoder, width %,d, %,d tokens",
+            c.encoder().size(),
+            c.decoder().size(),
+            c.hidden(),
+            c.vocab()));
+    table.row(
+        "", "RMS norms; " + (c.tied() ? "output tied to the embedding" : "output of its own"));
+    table.row(
+        "attention",
+        String.format(
+            Locale.ROOT,
+            "multi-head: %,d heads of %,d; relative positions in %,d buckets up to distance %,d",
+            c.heads(),
+            c.headDim(),
+            c.positions().buckets(),
+            c.positions().maxDistance()));
+    feedForward("encoder", c.encoder(), table);
+    feedForward("decoder", c.decoder(), table);
+    RoutingWords.capacity(c.capacity()).ifPresent(most -> table.row("capacity", most));
+    DecoderText.bytes(i.bytes(), table);
     if (i.expertBytes() > 0) {
-      out.printf(
-          Locale.ROOT,
-          "on demand   %,d bytes without experts; experts of %,d: up to %,d for %d tokens of a"
-              + " text, %,d per token of an answer%n",
-          i.residentBytes(),
-          i.expertBytes(),
-          i.bytesPerText(TEXT),
-          TEXT,
-          i.bytesPerToken());
+      table.row(
+          "on demand",
+          String.format(
+              Locale.ROOT,
+              "%,d bytes without experts; experts of %,d: up to %,d for %d tokens of a text, %,d"
+                  + " per token of an answer",
+              i.residentBytes(),
+              i.expertBytes(),
+              i.bytesPerText(TEXT),
+              TEXT,
+              i.bytesPerToken()));
     }
-    i.contradictions().forEach(told -> out.println("config.json " + told));
+    i.contradictions().forEach(told -> table.row("config", told));
+    table.print(out, 0);
   }
 
-  private static void sparse(String side, List<FeedForwardConfig> blocks, PrintWriter out) {
+  private static void feedForward(
+      String side, List<FeedForwardConfig> blocks, TextTable table) {
     kinds(blocks)
         .forEach(
-            (moe, which) ->
-                out.printf(
-                    Locale.ROOT,
-                    "experts     %s blocks %s: top 1 of %d, width %d; router %s%n",
-                    side,
-                    which,
-                    moe.experts(),
-                    moe.expertWidth(),
-                    moe.router()));
+            (half, which) -> {
+              String where = side + " " + Figures.layers(which) + ": ";
+              switch (half) {
+                case FeedForwardConfig.Dense d -> table.row("dense", where + Inspection.words(d));
+                case FeedForwardConfig.Moe(MoeConfig moe) -> {
+                  table.row("experts", where + RoutingWords.experts(moe));
+                  table.row("routing", RoutingWords.routing(moe));
+                }
+              }
+            });
   }
 
-  private static Map<MoeConfig, List<Integer>> kinds(List<FeedForwardConfig> blocks) {
-    Map<MoeConfig, List<Integer>> kinds = new LinkedHashMap<>();
+  private static Map<FeedForwardConfig, List<Integer>> kinds(List<FeedForwardConfig> blocks) {
+    Map<FeedForwardConfig, List<Integer>> kinds = new LinkedHashMap<>();
     for (int i = 0; i < blocks.size(); i++) {
-      if (blocks.get(i) instanceof FeedForwardConfig.Moe(MoeConfig moe)) {
-        kinds.computeIfAbsent(moe, m -> new ArrayList<>()).add(i);
-      }
+      kinds.computeIfAbsent(blocks.get(i), half -> new ArrayList<>()).add(i);
     }
     return kinds;
   }
@@ -94,9 +111,12 @@ final class EncoderDecoderText {
     json.put("head_dim", c.headDim());
     json.put("vocab", c.vocab());
     json.put("tied", c.tied());
+    json.put("position_buckets", c.positions().buckets());
+    json.put("position_max_distance", c.positions().maxDistance());
+    json.put("decoder_start", c.start());
     ArrayNode all = json.putArray("moe");
-    json("encoder", c.encoder(), all);
-    json("decoder", c.decoder(), all);
+    json("encoder", c.encoder(), c, all);
+    json("decoder", c.decoder(), c, all);
     ObjectNode sizes = json.putObject("bytes");
     i.bytes().forEach(sizes::put);
     json.put("bytes_resident", i.residentBytes());
@@ -106,18 +126,18 @@ final class EncoderDecoderText {
     i.contradictions().forEach(told::add);
   }
 
-  private static void json(String side, List<FeedForwardConfig> blocks, ArrayNode all) {
+  private static void json(
+      String side, List<FeedForwardConfig> blocks, EncoderDecoderConfig c, ArrayNode all) {
     kinds(blocks)
         .forEach(
-            (moe, which) -> {
-              ObjectNode kind = all.addObject();
-              kind.put("stack", side);
-              ArrayNode indices = kind.putArray("layers");
-              which.forEach(indices::add);
-              kind.put("experts", moe.experts());
-              kind.put("top_k", 1);
-              kind.put("expert_ffn", moe.expertWidth());
-              kind.put("router", moe.router());
-            });
+            (half, which) ->
+                half.sparse()
+                    .ifPresent(
+                        moe -> {
+                          ObjectNode kind = all.addObject();
+                          kind.put("stack", side);
+                          which.forEach(kind.putArray("layers")::add);
+                          RoutingWords.write(moe, c.capacity(), kind);
+                        }));
   }
 }

@@ -5,10 +5,13 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.function.Consumer;
+import org.moe4j.models.ExpertCache;
 import org.moe4j.models.Sampling;
 import org.moe4j.tensor.MoeException;
+import org.moe4j.train.AnswerModel;
 import org.moe4j.train.LanguageModel;
 import org.moe4j.train.LanguageModel.Continuation;
+import org.moe4j.train.TextModel;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -22,14 +25,15 @@ import tools.jackson.databind.node.ObjectNode;
 @Command(
     name = "generate",
     description = {
-      "Continue a prompt. The text is printed as it comes.",
+      "Continue a prompt, or answer it with an encoder-decoder. The text is printed as it comes.",
       "Several prompts are continued at once, each as if alone.",
       "The prompt gets the special tokens that the model's tokenizer.json puts around a text."
     },
     footer = {
       "  moe generate runs/first --prompt \"dog, domestic dog:\"",
       "  moe generate runs/first/model --prompt \"to run\" --temperature 0.8 --seed 7",
-      "  moe generate runs/first --prompt \"dog:\" --prompt \"cat:\" --json"
+      "  moe generate runs/first --prompt \"dog:\" --prompt \"cat:\" --json",
+      "  moe generate models/switch-c-2048 --prompt \"Moths <extra_id_0>\" --experts-memory 8g"
     })
 final class GenerateCommand implements Callable<Integer> {
   @Parameters(
@@ -46,6 +50,7 @@ final class GenerateCommand implements Callable<Integer> {
 
   @Mixin private SamplingOptions options;
   @Mixin private Placement placement;
+  @Mixin private ExpertsMemory expertsMemory;
 
   @Option(
       names = "--no-cache",
@@ -65,8 +70,7 @@ final class GenerateCommand implements Callable<Integer> {
     if (noCache && !sampling.greedy()) {
       throw new MoeException("--no-cache compares greedy output; leave out --temperature");
     }
-    try (LanguageModel language =
-        LanguageModel.open(model, placement.device(), placement.dtype())) {
+    try (TextModel language = open()) {
       if (prompts.size() == 1) {
         one(language, prompts.getFirst(), maxTokens, sampling, out);
       } else {
@@ -76,13 +80,24 @@ final class GenerateCommand implements Callable<Integer> {
     return Moe.DONE;
   }
 
+  private TextModel open() {
+    try (LoadDisplay display = new LoadDisplay(spec.commandLine().getErr())) {
+      return TextModel.open(model, expertsMemory.of(placement.loading(display)));
+    }
+  }
+
+  /** Text as a terminal may be shown it. */
+  private static String shown(String text) {
+    return Terminal.read() ? ModelText.harmless(text) : text;
+  }
+
   private void one(
-      LanguageModel language, String prompt, int maxTokens, Sampling sampling, PrintWriter out) {
+      TextModel language, String prompt, int maxTokens, Sampling sampling, PrintWriter out) {
     Consumer<String> onText =
         json
             ? part -> {}
             : part -> {
-              out.print(part);
+              out.print(shown(part));
               out.flush();
             };
     long begin = System.nanoTime();
@@ -91,33 +106,29 @@ final class GenerateCommand implements Callable<Integer> {
             ? language.generateUncached(prompt, maxTokens, onText)
             : language.generate(prompt, maxTokens, sampling, onText);
     double seconds = (System.nanoTime() - begin) * 1e-9;
-    if (json) {
-      Documents.print(
-          out,
-          node ->
-              result(node, prompt, made)
-                  .put("seconds", seconds)
-                  .put("tokens_per_s", made.tokens() / seconds));
-    } else {
+    if (!json) {
       out.println();
+      return;
     }
+    Documents.print(
+        out,
+        node -> {
+          result(node, prompt, made)
+              .put("seconds", seconds)
+              .put("tokens_per_s", made.tokens() / seconds);
+          experts(language, node);
+        });
   }
 
   /** The texts when all are there: each under its prompt, or a list with the figures of all. */
-  private void several(
-      LanguageModel language, int maxTokens, Sampling sampling, PrintWriter out) {
+  private void several(TextModel language, int maxTokens, Sampling sampling, PrintWriter out) {
     long begin = System.nanoTime();
-    List<Continuation> made =
-        noCache
-            ? prompts.stream()
-                .map(p -> language.generateUncached(p, maxTokens, part -> {}))
-                .toList()
-            : language.generate(prompts, maxTokens, sampling);
+    List<Continuation> made = all(language, maxTokens, sampling);
     double seconds = (System.nanoTime() - begin) * 1e-9;
     if (!json) {
       for (int i = 0; i < made.size(); i++) {
         out.println((i == 0 ? "" : System.lineSeparator()) + prompts.get(i));
-        out.println(made.get(i).text());
+        out.println(shown(made.get(i).text()));
       }
       return;
     }
@@ -132,7 +143,23 @@ final class GenerateCommand implements Callable<Integer> {
           node.put("tokens", tokens)
               .put("seconds", seconds)
               .put("tokens_per_s", tokens / seconds);
+          experts(language, node);
         });
+  }
+
+  /** Decoders read all prompts at once, encoder-decoders one after the other. */
+  private List<Continuation> all(TextModel language, int maxTokens, Sampling sampling) {
+    Consumer<String> nowhere = part -> {};
+    if (noCache) {
+      return prompts.stream()
+          .map(p -> language.generateUncached(p, maxTokens, nowhere))
+          .toList();
+    }
+    return switch (language) {
+      case LanguageModel decoder -> decoder.generate(prompts, maxTokens, sampling);
+      case AnswerModel answers ->
+          prompts.stream().map(p -> answers.generate(p, maxTokens, sampling, nowhere)).toList();
+    };
   }
 
   private static ObjectNode result(ObjectNode node, String prompt, Continuation made) {
@@ -140,5 +167,19 @@ final class GenerateCommand implements Callable<Integer> {
         .put("text", made.text())
         .put("prompt_tokens", made.promptTokens())
         .put("tokens", made.tokens());
+  }
+
+  /** What reading experts on demand took, if they were. */
+  private static void experts(TextModel language, ObjectNode node) {
+    if (language instanceof AnswerModel answers) {
+      answers.experts().ifPresent(stats -> put(stats, node.putObject("experts_memory")));
+    }
+  }
+
+  private static void put(ExpertCache.Stats stats, ObjectNode node) {
+    node.put("hits", stats.hits())
+        .put("reads", stats.loads())
+        .put("bytes_read", stats.bytesLoaded())
+        .put("most_bytes", stats.mostBytesHeld());
   }
 }

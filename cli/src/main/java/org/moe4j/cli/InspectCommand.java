@@ -2,13 +2,11 @@ package org.moe4j.cli;
 
 import java.io.PrintWriter;
 import java.nio.file.Path;
-import java.util.Locale;
-import java.util.Map;
 import java.util.concurrent.Callable;
 import org.moe4j.models.hf.EncoderDecoderInspection;
 import org.moe4j.models.hf.HfEncoderDecoder;
-import org.moe4j.train.Inspection;
 import org.moe4j.train.LanguageModel;
+import org.moe4j.train.inspect.Inspection;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -18,8 +16,11 @@ import picocli.CommandLine.Spec;
 /** {@code moe inspect}. */
 @Command(
     name = "inspect",
-    description = "Show what a model is made of: parameters, layers, experts, routing, bytes.",
-    footer = {"  moe inspect runs/first", "  moe inspect runs/first/model --json"})
+    description = {
+      "Show what a model is made of: parameters, attention, experts, routing, bytes.",
+      "Only its config.json and the headers of its files are read, whatever its size."
+    },
+    footer = {"  moe inspect runs/first", "  moe inspect models/DeepSeek-V3 --json"})
 final class InspectCommand implements Callable<Integer> {
   @Parameters(
       paramLabel = "MODEL",
@@ -48,42 +49,8 @@ final class InspectCommand implements Callable<Integer> {
     if (json) {
       Documents.print(out, inspection::writeTo);
     } else {
-      text(inspection, out);
+      DecoderText.text(inspection, out);
     }
     return Moe.DONE;
-  }
-
-  private static void text(Inspection i, PrintWriter out) {
-    out.printf(Locale.ROOT, "model       %s (%s, %s)%n", i.folder(), i.layout(), i.dtype());
-    out.printf(
-        Locale.ROOT,
-        "parameters  %,d, of which a token meets %,d%n",
-        i.paramsTotal(),
-        i.paramsActive());
-    out.printf(
-        Locale.ROOT,
-        "decoder     %d layers, width %d, %d heads (%d of keys and values), %d tokens, up to %d"
-            + " positions%n",
-        i.layers(),
-        i.hidden(),
-        i.heads(),
-        i.kvHeads(),
-        i.vocab(),
-        i.maxPositions());
-    for (Inspection.Sparse s : i.sparse()) {
-      out.printf(
-          Locale.ROOT,
-          "experts     layers %s: top %d of %d, width %d, %s; router %s (%s)%n",
-          s.layers(),
-          s.topK(),
-          s.experts(),
-          s.expertWidth(),
-          s.sharedWidth() == 0 ? "none shared" : "shared width " + s.sharedWidth(),
-          s.router(),
-          s.gating());
-    }
-    for (Map.Entry<String, Long> e : i.bytes().entrySet()) {
-      out.printf(Locale.ROOT, "bytes       %-16s %,15d%n", e.getKey(), e.getValue());
-    }
   }
 }

@@ -10,6 +10,7 @@ import java.util.concurrent.Callable;
 import org.moe4j.models.Tokenizer;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.train.LanguageModel;
+import org.moe4j.train.Loading;
 import org.moe4j.train.ModelLogits;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -23,11 +24,13 @@ import picocli.CommandLine.Spec;
     name = "logits",
     description = {
       "What a model expects behind each of the given tokens: the likeliest tokens with their",
-      "logits, or with --json all logits, one list for each position."
+      "logits, or with --json all logits, one list for each position.",
+      "An encoder-decoder reads --ids with its encoder and --decoder-ids with its decoder."
     },
     footer = {
       "  moe logits runs/first --ids 1,5,7",
-      "  moe logits models/OLMoE-1B-7B --ids 1,5,7 --dtype bf16 --json > logits.json"
+      "  moe logits models/OLMoE-1B-7B --ids 1,5,7 --dtype bf16 --json > logits.json",
+      "  moe logits models/switch-base-8 --ids 71,32099,1 --decoder-ids 0,32099"
     })
 final class LogitsCommand implements Callable<Integer> {
   private static final int SHOWN = 5;
@@ -49,36 +52,41 @@ final class LogitsCommand implements Callable<Integer> {
       names = "--decoder-ids",
       split = ",",
       paramLabel = "ID",
-      description = "Of an encoder-decoder: the tokens its decoder reads.")
+      description =
+          "Of an encoder-decoder: the tokens its decoder reads (default: the one that begins an"
+              + " answer).")
   private List<Integer> decoderIds = List.of();
 
   @Option(names = "--json", description = "Print {\"logits\": [[...]]} as one JSON document.")
   private boolean json;
 
   @Mixin private Placement placement;
+  @Mixin private ExpertsMemory expertsMemory;
   @Spec private CommandSpec spec;
 
   @Override
   public Integer call() {
     PrintWriter out = spec.commandLine().getOut();
     Path folder = LanguageModel.folder(model);
-    float[][] logits =
-        ModelLogits.of(folder, ids(ids), ids(decoderIds), placement.device(), placement.dtype());
+    ModelLogits made = made(folder);
     if (json) {
-      print(logits, out);
+      print(made.logits(), out);
       return Moe.DONE;
     }
     Optional<Tokenizer> tokenizer = LanguageModel.tokenizer(folder);
     try {
-      table(decoderIds.isEmpty() ? ids : decoderIds, logits, tokenizer, out);
+      table(made.read(), made.logits(), tokenizer, out);
     } finally {
       tokenizer.ifPresent(Tokenizer::close);
     }
     return Moe.DONE;
   }
 
-  private static int[] ids(List<Integer> list) {
-    return list.stream().mapToInt(Integer::intValue).toArray();
+  private ModelLogits made(Path folder) {
+    try (LoadDisplay display = new LoadDisplay(spec.commandLine().getErr())) {
+      Loading how = expertsMemory.of(placement.loading(display));
+      return ModelLogits.of(folder, ids, decoderIds, how);
+    }
   }
 
   /** Written as it goes: a document of all numbers would take many times their memory. */
@@ -142,6 +150,6 @@ final class LogitsCommand implements Callable<Integer> {
   }
 
   private static String oneLine(String text) {
-    return text.replace("\n", "\\n").replaceAll("\\p{Cntrl}", "?").replace(' ', TextTable.NO_BREAK);
+    return text.replace("\n", "\\n").replaceAll("\\p{Cc}", "?").replace(' ', TextTable.NO_BREAK);
   }
 }

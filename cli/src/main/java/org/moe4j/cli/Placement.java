@@ -1,9 +1,10 @@
 package org.moe4j.cli;
 
 import java.util.Optional;
+import org.moe4j.models.hf.LoadProgress;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
-import org.moe4j.train.LanguageModel;
+import org.moe4j.train.Loading;
 import org.moe4j.train.config.RunSection;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Option;
@@ -38,11 +39,13 @@ final class Placement {
     }
   }
 
-  Device device() {
-    return device == RunSection.Device.CUDA ? Device.CUDA : Device.CPU;
+  /** Reading a model so. */
+  Loading loading(LoadProgress progress) {
+    Loading plain = Loading.on(device()).telling(progress);
+    return dtype.map(plain::in).orElse(plain);
   }
 
-  DType dtype() {
-    return dtype.orElseGet(() -> LanguageModel.defaultType(device()));
+  private Device device() {
+    return device == RunSection.Device.CUDA ? Device.CUDA : Device.CPU;
   }
 }

@@ -11,6 +11,7 @@ import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
+import org.moe4j.train.Loading;
 import org.moe4j.train.config.RunSection;
 import org.moe4j.train.route.RoutePage;
 import org.moe4j.train.route.RoutingDocument;
@@ -108,13 +109,14 @@ final class RouteCommand implements Callable<Integer> {
       throw new MoeException(html + ": a folder; name the file to write");
     }
     OptionalInt length = context == null ? OptionalInt.empty() : OptionalInt.of(context);
-    RoutingFindings findings =
-        RoutingStudy.run(
-            model,
-            device == RunSection.Device.CUDA ? Device.CUDA : Device.CPU,
-            new TextInput(text, domains, textField, Optional.ofNullable(domainField)),
-            new RoutingStudy.Options(length, maxTokens),
-            progress());
+    TextInput input = new TextInput(text, domains, textField, Optional.ofNullable(domainField));
+    RoutingStudy.Options options = new RoutingStudy.Options(length, maxTokens);
+    RoutingFindings findings;
+    try (LoadDisplay display = new LoadDisplay(spec.commandLine().getErr())) {
+      Device where = device == RunSection.Device.CUDA ? Device.CUDA : Device.CPU;
+      Loading how = Loading.on(where).telling(display);
+      findings = RoutingStudy.run(model, how, input, options, progress());
+    }
     if (html != null) {
       RoutePage.write(html, findings);
     }

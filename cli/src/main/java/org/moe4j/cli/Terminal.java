@@ -11,7 +11,16 @@ final class Terminal {
 
   /** Whether someone watches standard error. */
   static boolean watched() {
-    Path link = Path.of("/proc/self/fd/2");
+    return shows(2);
+  }
+
+  /** Whether someone reads standard output. */
+  static boolean read() {
+    return shows(1);
+  }
+
+  private static boolean shows(int descriptor) {
+    Path link = Path.of("/proc/self/fd", String.valueOf(descriptor));
     if (Files.isSymbolicLink(link)) {
       try {
         Path target = Files.readSymbolicLink(link);

@@ -38,7 +38,7 @@ public final class Chat implements AutoCloseable {
 
   /** The chat template of the model that {@code path} stands for, see {@link ChatTemplate#read}. */
   public static ChatTemplate template(Path path) {
-    return ChatTemplate.read(LanguageModel.folder(path));
+    return ChatTemplate.read(LanguageModel.decoderFolder(path));
   }
 
   /** Begins anew with another system message, or none. */

@@ -34,18 +34,26 @@ import org.moe4j.train.data.BpeTokenizer;
  * @param stopIds tokens that end a text
  */
 public record LanguageModel(Decoder model, Tokenizer tokenizer, Set<Integer> stopIds)
-    implements AutoCloseable {
+    implements TextModel {
   private static final String CONFIG = "config.json";
+
+  /** What tokenizers come as in the files of SentencePiece. */
+  private static final List<String> SENTENCE_PIECE =
+      List.of("spiece.model", "tokenizer.model", "sentencepiece.bpe.model");
 
   /** Refuses a tokenizer that knows tokens which the model does not. */
   public LanguageModel {
     stopIds = Set.copyOf(stopIds);
-    if (tokenizer.vocabSize() > model.config().vocab()) {
+    refuseLarger(tokenizer, model.config().vocab());
+  }
+
+  static void refuseLarger(Tokenizer tokenizer, int vocab) {
+    if (tokenizer.vocabSize() > vocab) {
       throw new MoeException(
           "the tokenizer has "
               + tokenizer.vocabSize()
               + " tokens, the model "
-              + model.config().vocab()
+              + vocab
               + "; they do not belong together");
     }
   }
@@ -95,32 +103,27 @@ public record LanguageModel(Decoder model, Tokenizer tokenizer, Set<Integer> sto
 
   /** Reads the model that {@code path} stands for, in the device's default type. */
   public static LanguageModel open(Path path, Device device) {
-    return open(path, device, defaultType(device));
+    return open(path, Loading.on(device));
   }
 
   /**
-   * Reads the model that {@code path} stands for, with its tokenizer. A text ends with the end
+   * Reads the decoder that {@code path} stands for, with its tokenizer. A text ends with the end
    * tokens of {@code config.json} and of {@code generation_config.json}; how the latter would
    * sample is not followed.
    *
-   * @param dtype of the parameters and of the activations
-   * @throws MoeException if it is incomplete or damaged
+   * @throws MoeException if it is incomplete, damaged or an encoder-decoder
    */
-  public static LanguageModel open(Path path, Device device, DType dtype) {
-    Path folder = folder(path);
-    Tokenizer tokenizer =
-        tokenizer(folder)
-            .orElseThrow(
-                () ->
-                    new MoeException(
-                        folder.resolve(RunFolder.TOKENIZER)
-                            + ": no such file; text needs the model's tokenizer"));
+  public static LanguageModel open(Path path, Loading how) {
+    Path folder = decoderFolder(path);
+    refuseExpertBytes(folder, how);
+    Tokenizer tokenizer = requireTokenizer(folder);
     try {
       Set<Integer> stopIds = new HashSet<>(generationStops(folder));
-      HfCheckpoint.Loaded loaded = HfCheckpoint.load(folder, device.require(), dtype);
+      HfCheckpoint.Loaded loaded =
+          HfCheckpoint.load(folder, how.device().require(), how.dtype(), how.progress());
       stopIds.addAll(loaded.tokens().eos());
       try {
-        return new LanguageModel(loaded.model().withPrecision(dtype), tokenizer, stopIds);
+        return new LanguageModel(loaded.model().withPrecision(how.dtype()), tokenizer, stopIds);
       } catch (RuntimeException e) {
         loaded.model().close();
         throw e;
@@ -129,6 +132,38 @@ public record LanguageModel(Decoder model, Tokenizer tokenizer, Set<Integer> sto
       tokenizer.close();
       throw e;
     }
+  }
+
+  /**
+   * The {@link #folder} that {@code path} stands for, if a decoder of a known family is in it.
+   *
+   * @throws MoeException if not
+   */
+  static Path decoderFolder(Path path) {
+    Path folder = folder(path);
+    HfCheckpoint.requireDecoder(folder);
+    return folder;
+  }
+
+  static void refuseExpertBytes(Path folder, Loading how) {
+    if (how.expertBytes().isPresent()) {
+      throw new MoeException(
+          folder
+              + ": --experts-memory is for encoder-decoder models, which this is not; leave it out");
+    }
+  }
+
+  static Tokenizer requireTokenizer(Path folder) {
+    return tokenizer(folder).orElseThrow(() -> new MoeException(noTokenizer(folder)));
+  }
+
+  private static String noTokenizer(Path folder) {
+    String wanted = folder.resolve(RunFolder.TOKENIZER) + ": no such file; text needs the model's";
+    return SENTENCE_PIECE.stream()
+        .filter(name -> Files.exists(folder.resolve(name)))
+        .findFirst()
+        .map(name -> wanted + " tokenizer in this form, which " + name + " is not")
+        .orElse(wanted + " tokenizer");
   }
 
   /** The tokenizer in a model's folder, if there is one. The caller closes it. */
@@ -142,20 +177,16 @@ public record LanguageModel(Decoder model, Tokenizer tokenizer, Set<Integer> sto
     return Optional.of(ours ? BpeTokenizer.read(file) : HfTokenizer.read(file));
   }
 
-  private static Set<Integer> generationStops(Path folder) {
+  static Set<Integer> generationStops(Path folder) {
     Path file = folder.resolve(ModelFolder.GENERATION);
     return Files.exists(file) ? Json.read(file).wholes("eos_token_id") : Set.of();
   }
 
-  /**
-   * Continues {@code prompt}.
-   *
-   * @param onText told of the text as it comes, in whole characters
-   */
+  @Override
   public Continuation generate(
       String prompt, int maxTokens, Sampling sampling, Consumer<String> onText) {
     int[] ids = tokenizer.encodePrompt(prompt);
-    Output output = new Output(onText, () -> true);
+    TextOutput output = new TextOutput(tokenizer, onText, () -> true);
     int[] made = new Generator(model, sampling, stopIds).generate(ids, maxTokens, output::token);
     return output.finish(ids.length, made.length);
   }
@@ -185,20 +216,17 @@ public record LanguageModel(Decoder model, Tokenizer tokenizer, Set<Integer> sto
       PrefixCache kept,
       Consumer<String> onText,
       BooleanSupplier goesOn) {
-    Output output = new Output(onText, goesOn);
+    TextOutput output = new TextOutput(tokenizer, onText, goesOn);
     int[] made =
         new Generator(model, sampling, stopIds).generate(ids, maxTokens, kept, output::token);
     return output.finish(ids.length, made.length);
   }
 
-  /**
-   * Continues {@code prompt} with the most likely tokens, computing everything anew for each: the
-   * reference for {@link #generate}, which keeps keys and values.
-   */
+  @Override
   public Continuation generateUncached(String prompt, int maxTokens, Consumer<String> onText) {
     int[] ids = tokenizer.encodePrompt(prompt);
     int[] all = ids;
-    Output output = new Output(onText, () -> true);
+    TextOutput output = new TextOutput(tokenizer, onText, () -> true);
     while (all.length - ids.length < maxTokens && all.length <= model.config().maxPositions()) {
       int next = mostLikely(all);
       if (stopIds.contains(next)) {
@@ -220,41 +248,6 @@ public record LanguageModel(Decoder model, Tokenizer tokenizer, Set<Integer> sto
     }
   }
 
-  /** Collects tokens as text. */
-  private final class Output {
-    private final Tokenizer.Stream decoder = tokenizer.stream();
-    private final StringBuilder text = new StringBuilder();
-    private final Consumer<String> onText;
-    private final BooleanSupplier goesOn;
-
-    private Output(Consumer<String> onText, BooleanSupplier goesOn) {
-      this.onText = onText;
-      this.goesOn = goesOn;
-    }
-
-    /** Whether to go on. */
-    private boolean token(int id) {
-      // The model may have more rows than the tokenizer has tokens; these spell nothing.
-      if (id < tokenizer.vocabSize()) {
-        add(decoder.push(id));
-      }
-      return goesOn.getAsBoolean();
-    }
-
-    private void add(String part) {
-      if (!part.isEmpty()) {
-        text.append(part);
-        onText.accept(part);
-      }
-    }
-
-    private Continuation finish(int promptTokens, int tokens) {
-      add(decoder.finish());
-      return new Continuation(text.toString(), promptTokens, tokens);
-    }
-  }
-
-  /** Frees the model and the tokenizer. */
   @Override
   public void close() {
     model.close();

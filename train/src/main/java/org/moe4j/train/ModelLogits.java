@@ -2,10 +2,13 @@ package org.moe4j.train;
 
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import org.moe4j.TokenContext;
 import org.moe4j.models.Decoder;
 import org.moe4j.models.DomainMixture;
+import org.moe4j.models.EncoderDecoder;
 import org.moe4j.models.hf.HfCheckpoint;
+import org.moe4j.models.hf.HfEncoderDecoder;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
@@ -13,42 +16,80 @@ import org.moe4j.tensor.NoGrad;
 import org.moe4j.tensor.Scope;
 import org.moe4j.tensor.Tensor;
 
-/** What a model expects behind every token of a sequence. */
-public final class ModelLogits {
-  private ModelLogits() {}
-
+/**
+ * What a model expects behind every token of a sequence.
+ *
+ * @param read the tokens that the logits stand behind
+ * @param logits [positions][V]
+ */
+public record ModelLogits(List<Integer> read, float[][] logits) {
   /**
    * Reads the model in {@code folder} and shows it one sequence.
    *
    * @param ids what the model reads; an encoder-decoder's encoder
-   * @param decoderIds what the decoder of an encoder-decoder reads; empty for a decoder
-   * @return logits [positions][V]
+   * @param decoderIds what the decoder of an encoder-decoder reads, the token that begins its
+   *     answers if empty; empty for a decoder
    * @throws MoeException if there is no such model, or an id is not in its vocabulary
    */
-  public static float[][] of(Path folder, int[] ids, int[] decoderIds, Device device, DType dtype) {
-    if (decoderIds.length > 0) {
+  public static ModelLogits of(
+      Path folder, List<Integer> ids, List<Integer> decoderIds, Loading how) {
+    if (HfEncoderDecoder.serves(folder)) {
+      return encoderDecoder(folder, ids, decoderIds, how);
+    }
+    if (!decoderIds.isEmpty()) {
       throw new MoeException(
           folder
               + ": --decoder-ids is for encoder-decoder models, which this is not; leave it out");
     }
-    try (Decoder model =
-        HfCheckpoint.load(folder, device.require(), dtype).model().withPrecision(dtype)) {
-      return of(model, ids);
+    LanguageModel.refuseExpertBytes(folder, how);
+    HfCheckpoint.Loaded loaded =
+        HfCheckpoint.load(folder, how.device().require(), how.dtype(), how.progress());
+    try (Decoder model = loaded.model().withPrecision(how.dtype())) {
+      return new ModelLogits(ids, of(model, ints(ids)));
     }
+  }
+
+  private static ModelLogits encoderDecoder(
+      Path folder, List<Integer> ids, List<Integer> decoderIds, Loading how) {
+    try (HfEncoderDecoder.Loaded loaded =
+            HfEncoderDecoder.load(folder, AnswerModel.options(how), how.progress());
+        NoGrad off = NoGrad.open();
+        Scope scope = Scope.open()) {
+      EncoderDecoder model = loaded.model().withPrecision(how.dtype());
+      int vocab = model.config().vocab();
+      List<Integer> read = decoderIds.isEmpty() ? List.of(model.config().start()) : decoderIds;
+      check(ints(ids), vocab);
+      check(ints(read), vocab);
+      Device device = model.parameters().device();
+      Tensor hidden = model.forward(row(device, ints(ids)), row(device, ints(read))).hidden();
+      return new ModelLogits(read, rows(model.logits(hidden), read.size()));
+    }
+  }
+
+  private static int[] ints(List<Integer> ids) {
+    return ids.stream().mapToInt(Integer::intValue).toArray();
+  }
+
+  private static Tensor row(Device device, int... ids) {
+    long[] wide = Arrays.stream(ids).asLongStream().toArray();
+    return Tensor.of(wide, 1, wide.length).to(device);
+  }
+
+  private static float[][] rows(Tensor logits, int positions) {
+    float[] flat = logits.toFloats();
+    int vocab = flat.length / positions;
+    float[][] rows = new float[positions][];
+    Arrays.setAll(rows, s -> Arrays.copyOfRange(flat, s * vocab, (s + 1) * vocab));
+    return rows;
   }
 
   /** The logits of a decoder over a sequence of which nothing but its ids is known. */
   static float[][] of(Decoder model, int... ids) {
-    int vocab = model.config().vocab();
-    check(ids, vocab);
+    check(ids, model.config().vocab());
     try (NoGrad off = NoGrad.open();
         Scope scope = Scope.open()) {
-      long[] wide = Arrays.stream(ids).asLongStream().toArray();
-      Tensor input = Tensor.of(wide, 1, wide.length).to(model.parameters().device());
-      float[] flat = of(model, input).toFloats();
-      float[][] rows = new float[ids.length][];
-      Arrays.setAll(rows, s -> Arrays.copyOfRange(flat, s * vocab, (s + 1) * vocab));
-      return rows;
+      Tensor logits = of(model, row(model.parameters().device(), ids));
+      return rows(logits, ids.length);
     }
   }
 

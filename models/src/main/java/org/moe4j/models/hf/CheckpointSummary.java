@@ -11,6 +11,7 @@ import org.moe4j.Role;
 import org.moe4j.models.Decoder;
 import org.moe4j.models.DecoderConfig;
 import org.moe4j.tensor.DType;
+import org.moe4j.tensor.StoredTensor;
 
 /**
  * What a checkpoint is made of, read from its configuration and headers alone, so that it may be
@@ -19,8 +20,11 @@ import org.moe4j.tensor.DType;
  * @param modelType its family
  * @param config the decoder
  * @param parts every part of a parameter as it is stored
+ * @param ignored tensors in the file that the decoder has no use for
+ * @param ignoredBytes of these
  */
-public record CheckpointSummary(String modelType, DecoderConfig config, List<Stored> parts) {
+public record CheckpointSummary(
+    String modelType, DecoderConfig config, List<Stored> parts, int ignored, long ignoredBytes) {
   /**
    * A part of a parameter in the file.
    *
@@ -50,7 +54,13 @@ public record CheckpointSummary(String modelType, DecoderConfig config, List<Sto
           parts.add(new Stored(p.name(), p.role(), source.label(), part.count(), bytes));
         }
       }
-      return new CheckpointSummary(file.family().modelType(), file.config(), List.copyOf(parts));
+      List<StoredTensor> unread = file.ignored();
+      return new CheckpointSummary(
+          file.family().modelType(),
+          file.config(),
+          List.copyOf(parts),
+          unread.size(),
+          unread.stream().mapToLong(StoredTensor::bytes).sum());
     }
   }
 

@@ -2,6 +2,7 @@ package org.moe4j.models.hf;
 
 import java.util.List;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** Every family of decoders that can be read. */
 final class Families {
@@ -36,6 +37,10 @@ final class Families {
    */
   static Family of(ConfigFile file) {
     String type = file.text("model_type");
+    if (type.equals(SwitchConfigs.MODEL_TYPE)) {
+      throw file.failure(
+          "model_type " + type + " is an encoder-decoder; this is for decoders alone");
+    }
     return ALL.stream()
         .filter(f -> f.modelType().equals(type))
         .findFirst()
@@ -45,6 +50,9 @@ final class Families {
                     "model_type "
                         + type
                         + " is not supported; supported: "
-                        + ALL.stream().map(Family::modelType).collect(Collectors.joining(", "))));
+                        + Stream.concat(
+                                ALL.stream().map(Family::modelType),
+                                Stream.of(SwitchConfigs.MODEL_TYPE))
+                            .collect(Collectors.joining(", "))));
   }
 }

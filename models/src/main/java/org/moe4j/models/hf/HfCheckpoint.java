@@ -132,6 +132,15 @@ public final class HfCheckpoint {
     };
   }
 
+  /**
+   * Looks at the {@code config.json} of {@code folder} alone.
+   *
+   * @throws MoeException if it does not name a known family of decoders
+   */
+  public static void requireDecoder(Path folder) {
+    Family _ = Families.of(ConfigFile.read(folder));
+  }
+
   /** Reads a checkpoint with F32 parameters on the CPU. */
   public static Loaded load(Path folder) {
     return load(folder, Device.CPU, DType.F32);

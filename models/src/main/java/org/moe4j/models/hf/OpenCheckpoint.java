@@ -2,6 +2,7 @@ package org.moe4j.models.hf;
 
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
@@ -9,6 +10,7 @@ import java.util.stream.Collectors;
 import org.moe4j.models.Decoder;
 import org.moe4j.models.DecoderConfig;
 import org.moe4j.tensor.Fp8Blocks;
+import org.moe4j.tensor.StoredTensor;
 import org.moe4j.tensor.StoredTensor;
 import org.moe4j.tensor.StoredTensors;
 
@@ -99,6 +101,14 @@ final class OpenCheckpoint implements AutoCloseable {
       }
     }
     return others;
+  }
+
+  /** The tensors in the file that mean nothing to the model. */
+  List<StoredTensor> ignored() {
+    return weights.names().stream()
+        .filter(name -> family.ignores(name, config))
+        .map(weights::describe)
+        .toList();
   }
 
   @Override

@@ -22,7 +22,7 @@ class ReleasedSizesTest {
    * Billions as published, in all (to the last parameter where that is known) and active ones, and
    * the fields as released but for those that mean nothing here.
    */
-  private enum Release {
+  enum Release {
     MIXTRAL_8X7B(
         "46.702792704",
         "12.9",

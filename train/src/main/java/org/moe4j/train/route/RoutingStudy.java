@@ -18,6 +18,7 @@ import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.NoGrad;
 import org.moe4j.tensor.Scope;
 import org.moe4j.tensor.Tensor;
+import org.moe4j.train.Loading;
 
 /**
  * Runs a model over a text and analyses where its routers send the tokens. The text is read twice,
@@ -89,8 +90,8 @@ public final class RoutingStudy {
    *     model has no sparse layer
    */
   public static RoutingFindings run(
-      Path path, Device device, TextInput text, Options options, Progress progress) {
-    try (Subject subject = Subject.open(path, device)) {
+      Path path, Loading how, TextInput text, Options options, Progress progress) {
+    try (Subject subject = Subject.open(path, how)) {
       return run(path, subject, text, options, progress);
     }
   }

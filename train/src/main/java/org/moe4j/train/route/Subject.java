@@ -5,8 +5,8 @@ import java.util.ArrayList;
 import java.util.List;
 import org.moe4j.models.Decoder;
 import org.moe4j.models.Tokenizer;
-import org.moe4j.tensor.Device;
 import org.moe4j.train.LanguageModel;
+import org.moe4j.train.Loading;
 
 /** The model that is looked at: all that is asked of it and of its tokenizer. */
 final class Subject implements AutoCloseable {
@@ -17,8 +17,8 @@ final class Subject implements AutoCloseable {
   }
 
   /** Reads the model that {@code path} stands for, see {@link LanguageModel#open}. */
-  static Subject open(Path path, Device device) {
-    return new Subject(LanguageModel.open(path, device));
+  static Subject open(Path path, Loading how) {
+    return new Subject(LanguageModel.open(path, how));
   }
 
   Decoder model() {
