@@ -228,8 +228,8 @@ class ReleasedSizesTest {
 
     String config() {
       List<String> types = List.of("\"sliding_attention\"", "\"full_attention\"");
-      return text.replace(
-              "LAYER_TYPES", Collections.nCopies(12, String.join(", ", types)).toString())
+      String alternating = Collections.nCopies(12, String.join(", ", types)).toString();
+      return text.replace("LAYER_TYPES", alternating)
           .replace("ONES", Collections.nCopies(64, 1.0).toString());
     }
   }
