@@ -124,14 +124,8 @@ class TrainCommandTest {
     assertThat(both.out().lines())
         .containsSubsequence("thing 5:", "", "é")
         .contains(first.path("text").stringValue().lines().findFirst().orElse(""));
-<<<<<<< HEAD
-    assertThat(
-            new JsonMapper().readTree(moe(with(two, "--json", "--no-cache")).out()).path("results"))
-        .isEqualTo(list.path("results"));
-=======
     String anew = moe(with(two, "--json", "--no-cache")).out();
     assertThat(new JsonMapper().readTree(anew).path("results")).isEqualTo(list.path("results"));
->>>>>>> bf16
     Run slow =
         moe(
             "generate",
