@@ -26,6 +26,14 @@ final class VectorKernels implements Kernels {
   private static final VectorSpecies<Short> S = I.withLanes(short.class);
   private static final VectorSpecies<Float> F = I.withLanes(float.class);
   private static final int L = I.length();
+
+  /**
+   * All of memory: with bounds and lifetime that the compiler knows, a load is one instruction, and
+   * methods stay below the size from which on it no longer inlines. {@link Packing} made what is
+   * read here, and its owner keeps it until no thread multiplies any more.
+   */
+  private static final MemorySegment ALL = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
+
   private static final float TWO_112 = 0x1p112f;
   private static final int HALF_BITS = 0x8fffe000;
 
@@ -37,8 +45,15 @@ final class VectorKernels implements Kernels {
     final short[] codes = new short[PANEL * 32];
     final float[] floats = new float[PANEL * 32];
     final float[] scales = new float[PANEL];
-    final int[] products = new int[4 * 2 * 16];
     final float[] sums = new float[4 * 2 * 16];
+    private int[] products = new int[4 * 2 * 16];
+
+    int[] products(int blocks) {
+      if (products.length < blocks * 4 * 16) {
+        products = new int[blocks * 4 * 16];
+      }
+      return products;
+    }
   }
 
   private static final ThreadLocal<Scratch> SCRATCH = ThreadLocal.withInitial(Scratch::new);
@@ -46,89 +61,106 @@ final class VectorKernels implements Kernels {
   @Override
   public void q4(
       MemorySegment w, long panel, Activations x, int[] rows, int from, int count, float[] out) {
+    long start = w.address() + panel;
+    Scratch s = SCRATCH.get();
     if (count < 4) {
       for (int i = 0; i < count; i++) {
-        q4Row(w, panel, x, rows[from + i], out, i * PANEL);
+        q4Row(start, x, rows[from + i], out, i * PANEL, s);
       }
       return;
     }
-    Scratch s = SCRATCH.get();
     for (int done = 0; done < count; done += PASS) {
-      q4Pass(w, panel, x, rows, from + done, Math.min(PASS, count - done), out, done * PANEL, s);
+      q4Pass(start, x, rows, from + done, Math.min(PASS, count - done), out, done * PANEL, s);
     }
   }
 
-  private static void q4Row(
-      MemorySegment w, long panel, Activations x, int row, float[] out, int at) {
+  /**
+   * First the integer products of all blocks, the rows of all four sixteens sharing what is
+   * broadcast, then their scaled sums.
+   */
+  private static void q4Row(long panel, Activations x, int row, float[] out, int at, Scratch s) {
+    int blocks = x.blocks();
+    long group = (long) blocks * Q4Matrix.BLOCK_BYTES;
+    int u = x.blocksAt(row);
+    int p = x.pairsAt(row);
+    int[] products = s.products(blocks);
     for (int lane = 0; lane < 16; lane += L) {
-      q4Lanes(w, panel + lane * 4L, x, row, out, at + lane);
+      long first = panel + lane * 4L;
+      for (int b = 0; b < blocks; b++) {
+        long codes = first + (long) b * Q4Matrix.BLOCK_BYTES + 64;
+        q4Codes(codes, group, x.pairs(), p + b * 16, x.offsets()[u + b], products, b * 4 * L);
+      }
+      for (int pair = 0; pair < 2; pair++) {
+        int to = at + pair * 32 + lane;
+        q4Sums(first + pair * group, blocks, products, pair * 2 * L, x.scales(), u, out, to);
+      }
     }
   }
 
-  /** Rows lane..lane+L-1 of all four sixteens of a panel: they share what is broadcast. */
-  private static void q4Lanes(
-      MemorySegment w, long first, Activations x, int row, float[] out, int at) {
-    final int[] pairs = x.pairs();
-    final int[] offsets = x.offsets();
-    final float[] units = x.scales();
-    final int p = x.pairsAt(row);
-    final int u = x.blocksAt(row);
-    final int blocks = x.blocks();
-    final long group = (long) blocks * Q4Matrix.BLOCK_BYTES;
+  private static void q4Codes(
+      long codes, long group, int[] pairs, int p, int offset, int[] products, int at) {
+    final ShortVector low = ShortVector.broadcast(S, (short) 15);
+    ShortVector a0 = IntVector.broadcast(I, offset).reinterpretAsShorts();
+    ShortVector a1 = a0;
+    ShortVector a2 = a0;
+    ShortVector a3 = a0;
+    for (int v = 0; v < 4; v++) {
+      long q = codes + v * 64L;
+      int c = p + v * 4;
+      ShortVector w0 = ShortVector.fromMemorySegment(S, ALL, q, LE);
+      ShortVector w1 = ShortVector.fromMemorySegment(S, ALL, q + 256, LE);
+      ShortVector w2 = ShortVector.fromMemorySegment(S, ALL, q + group, LE);
+      ShortVector w3 = ShortVector.fromMemorySegment(S, ALL, q + group + 256, LE);
+      ShortVector y = IntVector.broadcast(I, pairs[c]).reinterpretAsShorts();
+      a0 = a0.add(w0.and(low).mul(y));
+      a1 = a1.add(w1.and(low).mul(y));
+      a2 = a2.add(w2.and(low).mul(y));
+      a3 = a3.add(w3.and(low).mul(y));
+      y = IntVector.broadcast(I, pairs[c + 1]).reinterpretAsShorts();
+      a0 = a0.add(w0.lanewise(LSHR, 4).and(low).mul(y));
+      a1 = a1.add(w1.lanewise(LSHR, 4).and(low).mul(y));
+      a2 = a2.add(w2.lanewise(LSHR, 4).and(low).mul(y));
+      a3 = a3.add(w3.lanewise(LSHR, 4).and(low).mul(y));
+      y = IntVector.broadcast(I, pairs[c + 2]).reinterpretAsShorts();
+      a0 = a0.add(w0.lanewise(LSHR, 8).and(low).mul(y));
+      a1 = a1.add(w1.lanewise(LSHR, 8).and(low).mul(y));
+      a2 = a2.add(w2.lanewise(LSHR, 8).and(low).mul(y));
+      a3 = a3.add(w3.lanewise(LSHR, 8).and(low).mul(y));
+      y = IntVector.broadcast(I, pairs[c + 3]).reinterpretAsShorts();
+      a0 = a0.add(w0.lanewise(LSHR, 12).mul(y));
+      a1 = a1.add(w1.lanewise(LSHR, 12).mul(y));
+      a2 = a2.add(w2.lanewise(LSHR, 12).mul(y));
+      a3 = a3.add(w3.lanewise(LSHR, 12).mul(y));
+    }
+    a0.reinterpretAsInts().intoArray(products, at);
+    a1.reinterpretAsInts().intoArray(products, at + L);
+    a2.reinterpretAsInts().intoArray(products, at + 2 * L);
+    a3.reinterpretAsInts().intoArray(products, at + 3 * L);
+  }
+
+  private static void q4Sums(
+      long first, int blocks, int[] products, int p, float[] units, int u, float[] out, int at) {
     FloatVector sum0 = FloatVector.zero(F);
     FloatVector sum1 = sum0;
-    FloatVector sum2 = sum0;
-    FloatVector sum3 = sum0;
     for (int b = 0; b < blocks; b++) {
       long block = first + (long) b * Q4Matrix.BLOCK_BYTES;
-      ShortVector a0 = IntVector.broadcast(I, offsets[u + b]).reinterpretAsShorts();
-      ShortVector a1 = a0;
-      ShortVector a2 = a0;
-      ShortVector a3 = a0;
-      for (int v = 0; v < 4; v++) {
-        long q = block + 64 + v * 64L;
-        int c = p + b * 16 + v * 4;
-        ShortVector w0 = ShortVector.fromMemorySegment(S, w, q, LE);
-        ShortVector w1 = ShortVector.fromMemorySegment(S, w, q + 256, LE);
-        ShortVector w2 = ShortVector.fromMemorySegment(S, w, q + group, LE);
-        ShortVector w3 = ShortVector.fromMemorySegment(S, w, q + group + 256, LE);
-        ShortVector y = IntVector.broadcast(I, pairs[c]).reinterpretAsShorts();
-        a0 = a0.add(w0.and((short) 15).mul(y));
-        a1 = a1.add(w1.and((short) 15).mul(y));
-        a2 = a2.add(w2.and((short) 15).mul(y));
-        a3 = a3.add(w3.and((short) 15).mul(y));
-        y = IntVector.broadcast(I, pairs[c + 1]).reinterpretAsShorts();
-        a0 = a0.add(w0.lanewise(LSHR, 4).and((short) 15).mul(y));
-        a1 = a1.add(w1.lanewise(LSHR, 4).and((short) 15).mul(y));
-        a2 = a2.add(w2.lanewise(LSHR, 4).and((short) 15).mul(y));
-        a3 = a3.add(w3.lanewise(LSHR, 4).and((short) 15).mul(y));
-        y = IntVector.broadcast(I, pairs[c + 2]).reinterpretAsShorts();
-        a0 = a0.add(w0.lanewise(LSHR, 8).and((short) 15).mul(y));
-        a1 = a1.add(w1.lanewise(LSHR, 8).and((short) 15).mul(y));
-        a2 = a2.add(w2.lanewise(LSHR, 8).and((short) 15).mul(y));
-        a3 = a3.add(w3.lanewise(LSHR, 8).and((short) 15).mul(y));
-        y = IntVector.broadcast(I, pairs[c + 3]).reinterpretAsShorts();
-        a0 = a0.add(w0.lanewise(LSHR, 12).mul(y));
-        a1 = a1.add(w1.lanewise(LSHR, 12).mul(y));
-        a2 = a2.add(w2.lanewise(LSHR, 12).mul(y));
-        a3 = a3.add(w3.lanewise(LSHR, 12).mul(y));
-      }
-      float unit = units[u + b];
-      IntVector both = IntVector.fromMemorySegment(I, w, block, LE);
-      sum0 = pairSums(a0).fma(lowHalf(both).mul(unit), sum0);
-      sum1 = pairSums(a1).fma(highHalf(both).mul(unit), sum1);
-      both = IntVector.fromMemorySegment(I, w, block + group, LE);
-      sum2 = pairSums(a2).fma(lowHalf(both).mul(unit), sum2);
-      sum3 = pairSums(a3).fma(highHalf(both).mul(unit), sum3);
+      IntVector both = IntVector.fromMemorySegment(I, ALL, block, LE);
+      FloatVector unit = FloatVector.broadcast(F, units[u + b]);
+      IntVector a = IntVector.fromArray(I, products, p + b * 4 * L);
+      sum0 = pairSums(a).fma(lowHalf(both).mul(unit), sum0);
+      a = IntVector.fromArray(I, products, p + b * 4 * L + L);
+      sum1 = pairSums(a).fma(highHalf(both).mul(unit), sum1);
     }
     sum0.intoArray(out, at);
     sum1.intoArray(out, at + 16);
-    sum2.intoArray(out, at + 32);
-    sum3.intoArray(out, at + 48);
   }
 
-  private static FloatVector pairSums(ShortVector a) {
-    IntVector both = a.reinterpretAsInts();
+  private static void add(FloatVector products, FloatVector scale, float[] sums, int at) {
+    products.fma(scale, FloatVector.fromArray(F, sums, at)).intoArray(sums, at);
+  }
+
+  /** Sums of the two 16-bit numbers of each int. */
+  private static FloatVector pairSums(IntVector both) {
     IntVector sum = both.lanewise(LSHL, 16).lanewise(ASHR, 16).add(both.lanewise(ASHR, 16));
     return (FloatVector) sum.convert(VectorOperators.I2F, 0);
   }
@@ -147,7 +179,6 @@ final class VectorKernels implements Kernels {
 
   /** Up to {@link #PASS} rows: each block of weights is unpacked once for all of them. */
   private static void q4Pass(
-      MemorySegment w,
       long panel,
       Activations x,
       int[] rows,
@@ -160,29 +191,29 @@ final class VectorKernels implements Kernels {
     long group = (long) x.blocks() * Q4Matrix.BLOCK_BYTES;
     for (int b = 0; b < x.blocks(); b++) {
       long block = panel + (long) b * Q4Matrix.BLOCK_BYTES;
-      q4Unpack(w, block + 64, s.codes, 0);
-      q4Unpack(w, block + group + 64, s.codes, 32 * 32);
-      unpackScales(w, block, s.scales, 0);
-      unpackScales(w, block + group, s.scales, 32);
+      q4Unpack(block + 64, s.codes, 0);
+      q4Unpack(block + group + 64, s.codes, 32 * 32);
+      unpackScales(block, s.scales, 0);
+      unpackScales(block + group, s.scales, 32);
       for (int i = 0; i < count; i += 4) {
         q4Four(x, rows, from + i, Math.min(4, count - i), b, out, at + i * PANEL, s);
       }
     }
   }
 
-  private static void unpackScales(MemorySegment w, long block, float[] to, int at) {
+  private static void unpackScales(long block, float[] to, int at) {
     for (int lane = 0; lane < 16; lane += L) {
-      IntVector both = IntVector.fromMemorySegment(I, w, block + lane * 4L, LE);
+      IntVector both = IntVector.fromMemorySegment(I, ALL, block + lane * 4L, LE);
       lowHalf(both).intoArray(to, at + lane);
       highHalf(both).intoArray(to, at + 16 + lane);
     }
   }
 
   /** 32 rows: two sixteens, each 16 vectors of pairs of columns, codes less 8. */
-  private static void q4Unpack(MemorySegment w, long codes, short[] to, int at) {
+  private static void q4Unpack(long codes, short[] to, int at) {
     for (int v = 0; v < 8; v++) {
       for (int lane = 0; lane < 16; lane += L) {
-        ShortVector q = ShortVector.fromMemorySegment(S, w, codes + v * 64L + lane * 4L, LE);
+        ShortVector q = ShortVector.fromMemorySegment(S, ALL, codes + v * 64L + lane * 4L, LE);
         int t = at + v * 128 + lane * 2;
         q.and((short) 15).sub((short) 8).intoArray(to, t);
         q.lanewise(LSHR, 4).and((short) 15).sub((short) 8).intoArray(to, t + 32);
@@ -254,86 +285,74 @@ final class VectorKernels implements Kernels {
 
   private static void addScaled(
       int[] products, int p, float[] scales, int r, float unit, float[] out, int at) {
-    ShortVector a = IntVector.fromArray(I, products, p).reinterpretAsShorts();
-    ShortVector b = IntVector.fromArray(I, products, p + L).reinterpretAsShorts();
-    FloatVector sa = FloatVector.fromArray(F, scales, r).mul(unit);
-    FloatVector sb = FloatVector.fromArray(F, scales, r + 16).mul(unit);
-    pairSums(a).fma(sa, FloatVector.fromArray(F, out, at)).intoArray(out, at);
-    pairSums(b).fma(sb, FloatVector.fromArray(F, out, at + 16)).intoArray(out, at + 16);
+    FloatVector a = pairSums(IntVector.fromArray(I, products, p));
+    FloatVector b = pairSums(IntVector.fromArray(I, products, p + L));
+    add(a, FloatVector.fromArray(F, scales, r).mul(unit), out, at);
+    add(b, FloatVector.fromArray(F, scales, r + 16).mul(unit), out, at + 16);
   }
 
   @Override
   public void q8(
       MemorySegment w, long panel, Activations x, int[] rows, int from, int count, float[] out) {
+    long start = w.address() + panel;
+    Scratch s = SCRATCH.get();
     if (count < 4) {
       for (int i = 0; i < count; i++) {
-        for (int lane = 0; lane < 16; lane += L) {
-          q8Lanes(w, panel + lane * 4L, x, rows[from + i], out, i * PANEL + lane);
-        }
+        q8Row(start, x, rows[from + i], out, i * PANEL, s);
       }
       return;
     }
-    Scratch s = SCRATCH.get();
     for (int done = 0; done < count; done += PASS) {
-      q8Pass(w, panel, x, rows, from + done, Math.min(PASS, count - done), out, done * PANEL, s);
+      q8Pass(start, x, rows, from + done, Math.min(PASS, count - done), out, done * PANEL, s);
     }
   }
 
-  private static void q8Lanes(
-      MemorySegment w, long first, Activations x, int row, float[] out, int at) {
-    final float[] values = x.values();
-    final int start = x.at(row);
-    final int blocks = x.blocks();
-    final long group = (long) blocks * Q8Matrix.BLOCK_BYTES;
-    FloatVector sum0 = FloatVector.zero(F);
-    FloatVector sum1 = sum0;
-    FloatVector sum2 = sum0;
-    FloatVector sum3 = sum0;
-    for (int b = 0; b < blocks; b++) {
-      long block = first + (long) b * Q8Matrix.BLOCK_BYTES;
-      FloatVector a0 = FloatVector.zero(F);
-      FloatVector a1 = a0;
-      FloatVector a2 = a0;
-      FloatVector a3 = a0;
-      for (int v = 0; v < 8; v++) {
-        long q = block + 64 + v * 64L;
-        int c = start + b * 32 + v * 4;
-        IntVector w0 = IntVector.fromMemorySegment(I, w, q, LE);
-        IntVector w1 = IntVector.fromMemorySegment(I, w, q + 512, LE);
-        IntVector w2 = IntVector.fromMemorySegment(I, w, q + group, LE);
-        IntVector w3 = IntVector.fromMemorySegment(I, w, q + group + 512, LE);
-        FloatVector y = FloatVector.broadcast(F, values[c]);
-        a0 = floats(w0.lanewise(LSHL, 24).lanewise(ASHR, 24)).fma(y, a0);
-        a1 = floats(w1.lanewise(LSHL, 24).lanewise(ASHR, 24)).fma(y, a1);
-        a2 = floats(w2.lanewise(LSHL, 24).lanewise(ASHR, 24)).fma(y, a2);
-        a3 = floats(w3.lanewise(LSHL, 24).lanewise(ASHR, 24)).fma(y, a3);
-        y = FloatVector.broadcast(F, values[c + 1]);
-        a0 = floats(w0.lanewise(LSHL, 16).lanewise(ASHR, 24)).fma(y, a0);
-        a1 = floats(w1.lanewise(LSHL, 16).lanewise(ASHR, 24)).fma(y, a1);
-        a2 = floats(w2.lanewise(LSHL, 16).lanewise(ASHR, 24)).fma(y, a2);
-        a3 = floats(w3.lanewise(LSHL, 16).lanewise(ASHR, 24)).fma(y, a3);
-        y = FloatVector.broadcast(F, values[c + 2]);
-        a0 = floats(w0.lanewise(LSHL, 8).lanewise(ASHR, 24)).fma(y, a0);
-        a1 = floats(w1.lanewise(LSHL, 8).lanewise(ASHR, 24)).fma(y, a1);
-        a2 = floats(w2.lanewise(LSHL, 8).lanewise(ASHR, 24)).fma(y, a2);
-        a3 = floats(w3.lanewise(LSHL, 8).lanewise(ASHR, 24)).fma(y, a3);
-        y = FloatVector.broadcast(F, values[c + 3]);
-        a0 = floats(w0.lanewise(ASHR, 24)).fma(y, a0);
-        a1 = floats(w1.lanewise(ASHR, 24)).fma(y, a1);
-        a2 = floats(w2.lanewise(ASHR, 24)).fma(y, a2);
-        a3 = floats(w3.lanewise(ASHR, 24)).fma(y, a3);
+  private static void q8Row(
+      long panel, Activations x, int row, float[] out, int at, Scratch s) {
+    for (int r = 0; r < PANEL; r += 32) {
+      long group = panel + r / 32 * x.blocks() * (long) Q8Matrix.BLOCK_BYTES;
+      for (int lane = 0; lane < 16; lane += L) {
+        Arrays.fill(s.sums, 0, 2 * L, 0f);
+        for (int b = 0; b < x.blocks(); b++) {
+          long block = group + lane * 4L + (long) b * Q8Matrix.BLOCK_BYTES;
+          q8Codes(block + 64, x.values(), x.at(row) + b * 32, s.floats);
+          q8Scale(block, s.floats, s.sums);
+        }
+        System.arraycopy(s.sums, 0, out, at + r + lane, L);
+        System.arraycopy(s.sums, L, out, at + r + 16 + lane, L);
       }
-      IntVector both = IntVector.fromMemorySegment(I, w, block, LE);
-      sum0 = a0.fma(lowHalf(both), sum0);
-      sum1 = a1.fma(highHalf(both), sum1);
-      both = IntVector.fromMemorySegment(I, w, block + group, LE);
-      sum2 = a2.fma(lowHalf(both), sum2);
-      sum3 = a3.fma(highHalf(both), sum3);
     }
-    sum0.intoArray(out, at);
-    sum1.intoArray(out, at + 16);
-    sum2.intoArray(out, at + 32);
-    sum3.intoArray(out, at + 48);
+  }
+
+  private static void q8Codes(
+      long codes, float[] x, int p, float[] products) {
+    FloatVector a0 = FloatVector.zero(F);
+    FloatVector a1 = a0;
+    for (int v = 0; v < 8; v++) {
+      int c = p + v * 4;
+      IntVector w0 = IntVector.fromMemorySegment(I, ALL, codes + v * 64L, LE);
+      IntVector w1 = IntVector.fromMemorySegment(I, ALL, codes + 512 + v * 64L, LE);
+      FloatVector y = FloatVector.broadcast(F, x[c]);
+      a0 = floats(w0.lanewise(LSHL, 24).lanewise(ASHR, 24)).fma(y, a0);
+      a1 = floats(w1.lanewise(LSHL, 24).lanewise(ASHR, 24)).fma(y, a1);
+      y = FloatVector.broadcast(F, x[c + 1]);
+      a0 = floats(w0.lanewise(LSHL, 16).lanewise(ASHR, 24)).fma(y, a0);
+      a1 = floats(w1.lanewise(LSHL, 16).lanewise(ASHR, 24)).fma(y, a1);
+      y = FloatVector.broadcast(F, x[c + 2]);
+      a0 = floats(w0.lanewise(LSHL, 8).lanewise(ASHR, 24)).fma(y, a0);
+      a1 = floats(w1.lanewise(LSHL, 8).lanewise(ASHR, 24)).fma(y, a1);
+      y = FloatVector.broadcast(F, x[c + 3]);
+      a0 = floats(w0.lanewise(ASHR, 24)).fma(y, a0);
+      a1 = floats(w1.lanewise(ASHR, 24)).fma(y, a1);
+    }
+    a0.intoArray(products, 0);
+    a1.intoArray(products, L);
+  }
+
+  private static void q8Scale(long block, float[] products, float[] sums) {
+    IntVector both = IntVector.fromMemorySegment(I, ALL, block, LE);
+    add(FloatVector.fromArray(F, products, 0), lowHalf(both), sums, 0);
+    add(FloatVector.fromArray(F, products, L), highHalf(both), sums, L);
   }
 
   private static FloatVector floats(IntVector codes) {
@@ -341,7 +360,6 @@ final class VectorKernels implements Kernels {
   }
 
   private static void q8Pass(
-      MemorySegment w,
       long panel,
       Activations x,
       int[] rows,
@@ -354,10 +372,10 @@ final class VectorKernels implements Kernels {
     long group = (long) x.blocks() * Q8Matrix.BLOCK_BYTES;
     for (int b = 0; b < x.blocks(); b++) {
       long block = panel + (long) b * Q8Matrix.BLOCK_BYTES;
-      q8Unpack(w, block + 64, s.floats, 0);
-      q8Unpack(w, block + group + 64, s.floats, 32 * 32);
-      unpackScales(w, block, s.scales, 0);
-      unpackScales(w, block + group, s.scales, 32);
+      q8Unpack(block + 64, s.floats, 0);
+      q8Unpack(block + group + 64, s.floats, 32 * 32);
+      unpackScales(block, s.scales, 0);
+      unpackScales(block + group, s.scales, 32);
       for (int i = 0; i < count; i += 4) {
         int n = Math.min(4, count - i);
         int last = from + i + n - 1;
@@ -383,10 +401,10 @@ final class VectorKernels implements Kernels {
   }
 
   /** 32 rows: two sixteens, each 32 columns of 16 floats. */
-  private static void q8Unpack(MemorySegment w, long codes, float[] to, int at) {
+  private static void q8Unpack(long codes, float[] to, int at) {
     for (int v = 0; v < 16; v++) {
       for (int lane = 0; lane < 16; lane += L) {
-        IntVector q = IntVector.fromMemorySegment(I, w, codes + v * 64L + lane * 4L, LE);
+        IntVector q = IntVector.fromMemorySegment(I, ALL, codes + v * 64L + lane * 4L, LE);
         int t = at + v * 64 + lane;
         floats(q.lanewise(LSHL, 24).lanewise(ASHR, 24)).intoArray(to, t);
         floats(q.lanewise(LSHL, 16).lanewise(ASHR, 24)).intoArray(to, t + 16);
@@ -436,29 +454,28 @@ final class VectorKernels implements Kernels {
       float[] sums, int p, float[] scales, int r, float[] out, int at) {
     FloatVector a = FloatVector.fromArray(F, sums, p);
     FloatVector b = FloatVector.fromArray(F, sums, p + L);
-    FloatVector sa = FloatVector.fromArray(F, scales, r);
-    FloatVector sb = FloatVector.fromArray(F, scales, r + 16);
-    a.fma(sa, FloatVector.fromArray(F, out, at)).intoArray(out, at);
-    b.fma(sb, FloatVector.fromArray(F, out, at + 16)).intoArray(out, at + 16);
+    add(a, FloatVector.fromArray(F, scales, r), out, at);
+    add(b, FloatVector.fromArray(F, scales, r + 16), out, at + 16);
   }
 
   @Override
   public void f32(
       MemorySegment w, long panel, Activations x, int[] rows, int from, int count, float[] out) {
+    long start = w.address() + panel;
     for (int i = 0; i < count; i += 2) {
       int second = Math.min(i + 1, count - 1);
       int x0 = x.at(rows[from + i]);
       int x1 = x.at(rows[from + second]);
       for (int r = 0; r < PANEL; r += 4 * L) {
         f32Lanes(
-            w, panel + r * 4L, x.columns(), x.values(), x0, x1, out, i * PANEL + r,
+            start + r * 4L, x.columns(), x.values(), x0, x1, out, i * PANEL + r,
             second * PANEL + r);
       }
     }
   }
 
   private static void f32Lanes(
-      MemorySegment w, long first, int columns, float[] x, int x0, int x1, float[] out, int at0,
+      long first, int columns, float[] x, int x0, int x1, float[] out, int at0,
       int at1) {
     FloatVector a0 = FloatVector.zero(F);
     FloatVector a1 = a0;
@@ -470,10 +487,10 @@ final class VectorKernels implements Kernels {
     FloatVector b3 = a0;
     for (int c = 0; c < columns; c++) {
       long q = first + c * (PANEL * 4L);
-      FloatVector w0 = FloatVector.fromMemorySegment(F, w, q, LE);
-      FloatVector w1 = FloatVector.fromMemorySegment(F, w, q + 4L * L, LE);
-      FloatVector w2 = FloatVector.fromMemorySegment(F, w, q + 8L * L, LE);
-      FloatVector w3 = FloatVector.fromMemorySegment(F, w, q + 12L * L, LE);
+      FloatVector w0 = FloatVector.fromMemorySegment(F, ALL, q, LE);
+      FloatVector w1 = FloatVector.fromMemorySegment(F, ALL, q + 4L * L, LE);
+      FloatVector w2 = FloatVector.fromMemorySegment(F, ALL, q + 8L * L, LE);
+      FloatVector w3 = FloatVector.fromMemorySegment(F, ALL, q + 12L * L, LE);
       FloatVector y = FloatVector.broadcast(F, x[x0 + c]);
       a0 = w0.fma(y, a0);
       a1 = w1.fma(y, a1);
