@@ -1,0 +1,38 @@
+package org.moe4j.engine.kernel;
+
+/**
+ * A packed matrix of weights: it multiplies rows of activations, panel by panel of {@link #PANEL}
+ * of its rows. Panels can be taken in any order and by any thread; a product's bits depend on
+ * neither, nor on how many rows of activations are multiplied at once.
+ */
+public interface Matrix {
+  /** Rows of a panel. */
+  int PANEL = Kernels.PANEL;
+
+  /** How many numbers a product has. */
+  int rows();
+
+  /** How many numbers a row of activations has. */
+  int columns();
+
+  /** True if it takes activations in 8 bits: {@link Activations#quantise} them first. */
+  boolean eightBit();
+
+  /** Bytes of memory. */
+  long bytes();
+
+  /**
+   * Products with rows of one panel.
+   *
+   * @param panel rows {@code panel * PANEL} and following
+   * @param rows which rows of {@code x}: {@code count} of them from index {@code from}
+   * @param out receives for each of them in turn {@link #PANEL} numbers, of which those beyond
+   *     {@link #rows} mean nothing; at least {@code count * PANEL} long
+   */
+  void multiply(int panel, Activations x, int[] rows, int from, int count, float[] out);
+
+  /** How many panels it has. */
+  default int panels() {
+    return Math.ceilDiv(rows(), PANEL);
+  }
+}
