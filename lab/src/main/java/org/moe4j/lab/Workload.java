@@ -1,0 +1,14 @@
+package org.moe4j.lab;
+
+/** What an arm does. */
+public interface Workload {
+  /** What it costs, without doing it. */
+  Cost cost(Bench bench);
+
+  /**
+   * A run before its first step. What it does follows from the seed and the number of steps alone.
+   *
+   * @param steps that will be asked for
+   */
+  Trial start(Bench bench, long seed, int steps);
+}
