@@ -31,7 +31,10 @@ class ArchitectureTest {
           .importPackages("org.moe4j");
 
   private static final String[] AROUND_CORE = {
-    "org.moe4j.tensor..", "org.moe4j.models..", "org.moe4j.train..", "org.moe4j.lab..",
+    "org.moe4j.tensor..",
+    "org.moe4j.models..",
+    "org.moe4j.train..",
+    "org.moe4j.lab..",
     "org.moe4j.cli.."
   };
 

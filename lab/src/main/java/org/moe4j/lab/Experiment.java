@@ -59,8 +59,7 @@ public record Experiment(
 
   /** The same with other seeds. */
   public Experiment withSeeds(int seeds) {
-    return new Experiment(
-        id, claim, scale, arms, criteria, held, seeds, budget, needsGpu);
+    return new Experiment(id, claim, scale, arms, criteria, held, seeds, budget, needsGpu);
   }
 
   /** The paper's entry in the reading list. */

@@ -121,8 +121,7 @@ public final class ExperimentPage {
     StringBuilder html = new StringBuilder("<div class=\"grid wide\">");
     html.append(Html.chart("loss", "Training loss, nats per token", "by step", ""));
     if (hasCurve("imbalance")) {
-      html.append(
-          Html.chart("imbalance", "Imbalance: largest load over mean load", "by step", ""));
+      html.append(Html.chart("imbalance", "Imbalance: largest load over mean load", "by step", ""));
     }
     if (dropsSomething()) {
       html.append(Html.chart("dropped", "Share of choices that were dropped", "by step", ""));
@@ -140,7 +139,10 @@ public final class ExperimentPage {
     return results.arms().stream()
         .flatMap(a -> a.runs().stream())
         .flatMap(run -> run.curves().entrySet().stream())
-        .anyMatch(e -> e.getKey().equals("dropped") && e.getValue().values().stream().anyMatch(v -> v > 0));
+        .anyMatch(
+            e ->
+                e.getKey().equals("dropped")
+                    && e.getValue().values().stream().anyMatch(v -> v > 0));
   }
 
   private String seeds() {
@@ -290,8 +292,14 @@ public final class ExperimentPage {
                 Map<String, Object> chart = table.chart();
                 for (Object layer : (List<?>) chart.getOrDefault("layers", List.of())) {
                   Map<Object, Object> named = new LinkedHashMap<>((Map<?, ?>) layer);
-                  named.put("name", arm.name() + ", layer " + table.layers().get(
-                      ((List<?>) chart.get("layers")).indexOf(layer)).layer());
+                  named.put(
+                      "name",
+                      arm.name()
+                          + ", layer "
+                          + table
+                              .layers()
+                              .get(((List<?>) chart.get("layers")).indexOf(layer))
+                              .layer());
                   layers.add(named);
                 }
                 chart.forEach(all::putIfAbsent);

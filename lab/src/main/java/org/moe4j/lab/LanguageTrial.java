@@ -46,8 +46,7 @@ final class LanguageTrial implements Trial {
     this.corpus = corpus;
     this.probes = probes;
     DecoderConfig plan =
-        LanguageArm.plan(
-            config, corpus.tokenizer().vocabSize(), corpus.dataset().domains().size());
+        LanguageArm.plan(config, corpus.tokenizer().vocabSize(), corpus.dataset().domains().size());
     model = new Decoder(plan, new ParameterStore(new RandomSource(seed), device));
     model.prepare(corpus.counts());
     Sampler sampler =

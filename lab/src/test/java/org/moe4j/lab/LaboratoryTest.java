@@ -34,10 +34,12 @@ class LaboratoryTest {
     Results results = run(3.0, 3.3).results();
     assertThat(results.seeds()).containsExactly(1L, 2L);
     assertThat(results.arms()).allSatisfy(arm -> assertThat(arm.steps()).isEqualTo(30));
-    assertThat(results.values("ours", "loss").getFirst()).isNotEqualTo(
-        results.values("ours", "loss").getLast());
-    assertThat(results).usingRecursiveComparison().ignoringFields("seconds").isEqualTo(
-        run(3.0, 3.3).results());
+    assertThat(results.values("ours", "loss").getFirst())
+        .isNotEqualTo(results.values("ours", "loss").getLast());
+    assertThat(results)
+        .usingRecursiveComparison()
+        .ignoringFields("seconds")
+        .isEqualTo(run(3.0, 3.3).results());
   }
 
   @Test
@@ -46,8 +48,7 @@ class LaboratoryTest {
     ExperimentListener listener =
         new ExperimentListener() {
           @Override
-          public void step(
-              String arm, long seed, int step, int steps, double loss, double share) {
+          public void step(String arm, long seed, int step, int steps, double loss, double share) {
             shares.add(share);
           }
         };

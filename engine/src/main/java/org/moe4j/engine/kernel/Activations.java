@@ -6,9 +6,9 @@ import java.util.Arrays;
  * The rows that matrices are multiplied with: as floats and, for matrices that want it, in blocks
  * of 32 as 8-bit numbers with a scale each.
  *
- * <p>The 8-bit numbers lie as pairs in an int (16 bits each), in the order in which {@link Q4Matrix}
- * unpacks its columns: pair {@code 4 v + j} of a block is columns {@code (4 v + c, 4 v + c + 2)},
- * c = 0, 16, 1, 17 for j = 0, 1, 2, 3.
+ * <p>The 8-bit numbers lie as pairs in an int (16 bits each), in the order in which {@link
+ * Q4Matrix} unpacks its columns: pair {@code 4 v + j} of a block is columns {@code (4 v + c, 4 v +
+ * c + 2)}, c = 0, 16, 1, 17 for j = 0, 1, 2, 3.
  */
 public final class Activations {
   /** Numbers that share a scale. */

@@ -18,12 +18,10 @@ interface Kernels {
    * @param rows which rows of {@code x}; {@code count} of them from index {@code from}
    * @param out receives {@value #PANEL} sums for each of them in turn
    */
-  void q4(
-      MemorySegment w, long panel, Activations x, int[] rows, int from, int count, float[] out);
+  void q4(MemorySegment w, long panel, Activations x, int[] rows, int from, int count, float[] out);
 
   /** The same for a {@link Q8Matrix}, which takes {@code x} in floats. */
-  void q8(
-      MemorySegment w, long panel, Activations x, int[] rows, int from, int count, float[] out);
+  void q8(MemorySegment w, long panel, Activations x, int[] rows, int from, int count, float[] out);
 
   /** The same for a {@link FloatMatrix}. */
   void f32(

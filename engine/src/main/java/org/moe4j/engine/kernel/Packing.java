@@ -47,8 +47,7 @@ public final class Packing {
         yield new Q4Matrix(rows, columns, to);
       }
       case Q8_0 -> {
-        MemorySegment to =
-            arena.allocate(2L * panels * (columns / 32) * Q8Matrix.BLOCK_BYTES, 64);
+        MemorySegment to = arena.allocate(2L * panels * (columns / 32) * Q8Matrix.BLOCK_BYTES, 64);
         interleave(tensor.data(), from, rows, columns, 8, to);
         yield new Q8Matrix(rows, columns, to);
       }

@@ -170,7 +170,11 @@ final class VectorKernels implements Kernels {
    * exponent's bias then made up for by a power of two.
    */
   private static FloatVector lowHalf(IntVector both) {
-    return both.lanewise(LSHL, 16).lanewise(ASHR, 3).and(HALF_BITS).reinterpretAsFloats().mul(TWO_112);
+    return both.lanewise(LSHL, 16)
+        .lanewise(ASHR, 3)
+        .and(HALF_BITS)
+        .reinterpretAsFloats()
+        .mul(TWO_112);
   }
 
   private static FloatVector highHalf(IntVector both) {
@@ -179,14 +183,7 @@ final class VectorKernels implements Kernels {
 
   /** Up to {@link #PASS} rows: each block of weights is unpacked once for all of them. */
   private static void q4Pass(
-      long panel,
-      Activations x,
-      int[] rows,
-      int from,
-      int count,
-      float[] out,
-      int at,
-      Scratch s) {
+      long panel, Activations x, int[] rows, int from, int count, float[] out, int at, Scratch s) {
     Arrays.fill(out, at, at + count * PANEL, 0f);
     long group = (long) x.blocks() * Q4Matrix.BLOCK_BYTES;
     for (int b = 0; b < x.blocks(); b++) {
@@ -307,8 +304,7 @@ final class VectorKernels implements Kernels {
     }
   }
 
-  private static void q8Row(
-      long panel, Activations x, int row, float[] out, int at, Scratch s) {
+  private static void q8Row(long panel, Activations x, int row, float[] out, int at, Scratch s) {
     for (int r = 0; r < PANEL; r += 32) {
       long group = panel + r / 32 * x.blocks() * (long) Q8Matrix.BLOCK_BYTES;
       for (int lane = 0; lane < 16; lane += L) {
@@ -324,8 +320,7 @@ final class VectorKernels implements Kernels {
     }
   }
 
-  private static void q8Codes(
-      long codes, float[] x, int p, float[] products) {
+  private static void q8Codes(long codes, float[] x, int p, float[] products) {
     FloatVector a0 = FloatVector.zero(F);
     FloatVector a1 = a0;
     for (int v = 0; v < 8; v++) {
@@ -360,14 +355,7 @@ final class VectorKernels implements Kernels {
   }
 
   private static void q8Pass(
-      long panel,
-      Activations x,
-      int[] rows,
-      int from,
-      int count,
-      float[] out,
-      int at,
-      Scratch s) {
+      long panel, Activations x, int[] rows, int from, int count, float[] out, int at, Scratch s) {
     Arrays.fill(out, at, at + count * PANEL, 0f);
     long group = (long) x.blocks() * Q8Matrix.BLOCK_BYTES;
     for (int b = 0; b < x.blocks(); b++) {
@@ -468,15 +456,20 @@ final class VectorKernels implements Kernels {
       int x1 = x.at(rows[from + second]);
       for (int r = 0; r < PANEL; r += 4 * L) {
         f32Lanes(
-            start + r * 4L, x.columns(), x.values(), x0, x1, out, i * PANEL + r,
+            start + r * 4L,
+            x.columns(),
+            x.values(),
+            x0,
+            x1,
+            out,
+            i * PANEL + r,
             second * PANEL + r);
       }
     }
   }
 
   private static void f32Lanes(
-      long first, int columns, float[] x, int x0, int x1, float[] out, int at0,
-      int at1) {
+      long first, int columns, float[] x, int x0, int x1, float[] out, int at0, int at1) {
     FloatVector a0 = FloatVector.zero(F);
     FloatVector a1 = a0;
     FloatVector a2 = a0;

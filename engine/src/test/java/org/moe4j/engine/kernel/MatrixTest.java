@@ -132,15 +132,16 @@ class MatrixTest {
                 "-cp",
                 System.getProperty("java.class.path")));
     if (!bits.equals("none")) {
-      command.addAll(
-          List.of("--add-modules=jdk.incubator.vector", "-Dmoe4j.vector.bits=" + bits));
+      command.addAll(List.of("--add-modules=jdk.incubator.vector", "-Dmoe4j.vector.bits=" + bits));
     }
     command.add(MatrixTest.class.getName());
     Process process =
         new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start();
-    String printed = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
+    String printed =
+        new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
     assertThat(process.waitFor()).isZero();
-    assertThat(printed).isEqualTo((bits.equals("none") ? "ScalarKernels " : "VectorKernels ") + sum());
+    assertThat(printed)
+        .isEqualTo((bits.equals("none") ? "ScalarKernels " : "VectorKernels ") + sum());
   }
 
   private static int sum() {

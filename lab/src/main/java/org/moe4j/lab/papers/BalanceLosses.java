@@ -34,8 +34,10 @@ final class BalanceLosses {
                 "both losses",
                 "importance and load losses of weight 0.1 each",
                 layer.with("moe.losses.importance=0.1", "moe.losses.load=0.1")),
-            Arm.of("no losses", "the same layer, nothing balances it", layer.with(
-                "moe.losses.importance=0", "moe.losses.load=0"))),
+            Arm.of(
+                "no losses",
+                "the same layer, nothing balances it",
+                layer.with("moe.losses.importance=0", "moe.losses.load=0"))),
         List.of(
             Criterion.better("both losses", "no losses", Metric.IMBALANCE, Math.log(3), 0.3),
             Criterion.notWorse("both losses", "no losses", Metric.LOSS, 0.01)),

@@ -55,7 +55,8 @@ class ExperimentsTest {
               arm.get("active_parameters").longValue(),
               arm.get("flops_per_token").longValue(),
               1024);
-      arms.add(new ArmResult(arm.get("name").stringValue(), cost, arm.get("steps").intValue(), runs));
+      arms.add(
+          new ArmResult(arm.get("name").stringValue(), cost, arm.get("steps").intValue(), runs));
     }
     return new Results(arms, seeds, record.get("seconds").doubleValue());
   }
@@ -90,8 +91,10 @@ class ExperimentsTest {
   void everyExperimentIsOfTheReadingListInItsOrder() {
     assertThat(all().stream().map(Experiment::id)).isSorted().doesNotHaveDuplicates();
     assertThat(all()).allSatisfy(e -> assertThat(e.system().id()).isEqualTo(e.id()));
-    assertThat(ReadingList.systems()).hasSize(60).allSatisfy(
-        s -> assertThat(Experiments.state(s.id())).isIn("runs", "needs-gpu", "planned"));
+    assertThat(ReadingList.systems())
+        .hasSize(60)
+        .allSatisfy(
+            s -> assertThat(Experiments.state(s.id())).isIn("runs", "needs-gpu", "planned"));
   }
 
   @Test
