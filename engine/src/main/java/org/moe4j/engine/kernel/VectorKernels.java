@@ -306,7 +306,7 @@ final class VectorKernels implements Kernels {
 
   private static void q8Row(long panel, Activations x, int row, float[] out, int at, Scratch s) {
     for (int r = 0; r < PANEL; r += 32) {
-      long group = panel + r / 32 * x.blocks() * (long) Q8Matrix.BLOCK_BYTES;
+      long group = panel + (long) (r / 32) * x.blocks() * Q8Matrix.BLOCK_BYTES;
       for (int lane = 0; lane < 16; lane += L) {
         Arrays.fill(s.sums, 0, 2 * L, 0f);
         for (int b = 0; b < x.blocks(); b++) {
