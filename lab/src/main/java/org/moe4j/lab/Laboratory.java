@@ -145,7 +145,7 @@ public final class Laboratory {
       around += pace.around;
     }
     double fit = (RESERVE * left / options.seeds() - around) / perStep;
-    return Math.max(FEWEST, (int) (fit / 10) * 10);
+    return Math.max(FEWEST, 10 * (int) (fit / 10));
   }
 
   /** A few steps, and all that is done around them. */
