@@ -51,7 +51,6 @@ public final class Moe implements Callable<Integer> {
           ConvertCommand.class,
           RouteCommand.class,
           ListCommand.class,
-          PaperCommand.class,
           BenchCommand.class);
 
   @Option(

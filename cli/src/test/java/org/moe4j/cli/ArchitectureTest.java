@@ -31,11 +31,7 @@ class ArchitectureTest {
           .importPackages("org.moe4j");
 
   private static final String[] AROUND_CORE = {
-    "org.moe4j.tensor..",
-    "org.moe4j.models..",
-    "org.moe4j.train..",
-    "org.moe4j.lab..",
-    "org.moe4j.cli.."
+    "org.moe4j.tensor..", "org.moe4j.models..", "org.moe4j.train..", "org.moe4j.cli.."
   };
 
   private static final DescribedPredicate<JavaClass> CORE =
@@ -55,20 +51,16 @@ class ArchitectureTest {
         .definedBy("org.moe4j.models..")
         .layer("train")
         .definedBy("org.moe4j.train..")
-        .layer("lab")
-        .definedBy("org.moe4j.lab..")
         .layer("cli")
         .definedBy("org.moe4j.cli..")
         .whereLayer("cli")
         .mayNotBeAccessedByAnyLayer()
-        .whereLayer("lab")
-        .mayOnlyBeAccessedByLayers("cli")
         .whereLayer("train")
-        .mayOnlyBeAccessedByLayers("lab", "cli")
+        .mayOnlyBeAccessedByLayers("cli")
         .whereLayer("models")
-        .mayOnlyBeAccessedByLayers("train", "lab", "cli")
+        .mayOnlyBeAccessedByLayers("train", "cli")
         .whereLayer("core")
-        .mayOnlyBeAccessedByLayers("models", "train", "lab", "cli")
+        .mayOnlyBeAccessedByLayers("models", "train", "cli")
         .check(CLASSES);
   }
 
