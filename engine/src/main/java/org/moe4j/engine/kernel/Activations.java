@@ -6,9 +6,10 @@ import java.util.Arrays;
  * The rows that matrices are multiplied with: as floats and, for matrices that want it, in blocks
  * of 32 as 8-bit numbers with a scale each.
  *
- * <p>The 8-bit numbers lie as pairs in an int (16 bits each), in the order in which {@link
- * Q4Matrix} unpacks its columns: pair {@code 4 v + j} of a block is columns {@code (4 v + c, 4 v +
- * c + 2)}, c = 0, 16, 1, 17 for j = 0, 1, 2, 3.
+ * <p>Scales are rounded to half precision, as in Q8_0 blocks, so that products agree with those of
+ * programs that store them so. The 8-bit numbers lie as pairs in an int (16 bits each), in the
+ * order in which {@link Q4Matrix} unpacks its columns: pair {@code 4 v + j} of a block is columns
+ * {@code (4 v + c, 4 v + c + 2)}, c = 0, 16, 1, 17 for j = 0, 1, 2, 3.
  */
 public final class Activations {
   /** Numbers that share a scale. */
@@ -19,6 +20,7 @@ public final class Activations {
   private final int columns;
   private final int stride;
   private float[] values = {};
+  private float[] codes = {};
   private int[] pairs = {};
   private float[] scales = {};
   private int[] offsets = {};
@@ -34,6 +36,7 @@ public final class Activations {
     int wanted = Math.multiplyExact(rows, stride);
     if (values.length < wanted) {
       values = new float[wanted];
+      codes = new float[wanted];
       pairs = new int[wanted / 2];
       scales = new float[wanted / BLOCK];
       offsets = new int[wanted / BLOCK];
@@ -57,6 +60,11 @@ public final class Activations {
 
   int blocks() {
     return stride / BLOCK;
+  }
+
+  /** The 8-bit numbers as floats, in the order of columns; {@link #at} as in {@link #values}. */
+  float[] codes() {
+    return codes;
   }
 
   int[] pairs() {
@@ -95,7 +103,7 @@ public final class Activations {
     }
     float scale = most / 127;
     float inverse = most == 0 ? 0 : 127 / most;
-    scales[block] = scale;
+    scales[block] = Float.float16ToFloat(Float.floatToFloat16(scale));
     int low = 0;
     int high = 0;
     for (int v = 0; v < 4; v++) {
@@ -103,6 +111,8 @@ public final class Activations {
         int c = from + 4 * v + (j >> 1) + ((j & 1) << 4);
         int a = round(values[c] * inverse);
         int b = round(values[c + 2] * inverse);
+        codes[c] = a;
+        codes[c + 2] = b;
         pairs[to + 4 * v + j] = (a & 0xffff) | (b << 16);
         low += a;
         high += b;

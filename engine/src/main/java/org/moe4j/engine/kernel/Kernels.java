@@ -20,10 +20,43 @@ interface Kernels {
    */
   void q4(MemorySegment w, long panel, Activations x, int[] rows, int from, int count, float[] out);
 
-  /** The same for a {@link Q8Matrix}, which takes {@code x} in floats. */
-  void q8(MemorySegment w, long panel, Activations x, int[] rows, int from, int count, float[] out);
+  /**
+   * The same for a {@link Q8Matrix}.
+   *
+   * @param rounded whether {@code x} is taken in 8 bits, else in floats
+   */
+  void q8(
+      MemorySegment w,
+      long panel,
+      Activations x,
+      boolean rounded,
+      int[] rows,
+      int from,
+      int count,
+      float[] out);
 
   /** The same for a {@link FloatMatrix}. */
   void f32(
       MemorySegment w, long panel, Activations x, int[] rows, int from, int count, float[] out);
+
+  /** See {@link Attention#scores}. */
+  void scores(int[] keys, int at, float[] q, int qAt, int size, float[] out, int to);
+
+  /** See {@link Attention#values}. */
+  void values(
+      int[] values,
+      int at,
+      int stride,
+      int half,
+      float[] weights,
+      int from,
+      int count,
+      float[] out,
+      int to);
+
+  /** e^(x scale - most) in place. */
+  void exponentials(float[] x, int count, float scale, float most);
+
+  /** See {@link Attention#swiglu}. */
+  void swiglu(float[] gate, int at, float[] up, int upAt, int count);
 }

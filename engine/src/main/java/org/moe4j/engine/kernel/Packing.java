@@ -41,7 +41,7 @@ public final class Packing {
             arena.allocate(blocks * (exact ? Q8Matrix.BLOCK_BYTES : Q4Matrix.BLOCK_BYTES), 64);
         if (exact) {
           widen(tensor.data(), from, rows, columns, to);
-          yield new Q8Matrix(rows, columns, to);
+          yield new Q8Matrix(rows, columns, to, false);
         }
         interleave(tensor.data(), from, rows, columns, 4, to);
         yield new Q4Matrix(rows, columns, to);
@@ -49,7 +49,7 @@ public final class Packing {
       case Q8_0 -> {
         MemorySegment to = arena.allocate(2L * panels * (columns / 32) * Q8Matrix.BLOCK_BYTES, 64);
         interleave(tensor.data(), from, rows, columns, 8, to);
-        yield new Q8Matrix(rows, columns, to);
+        yield new Q8Matrix(rows, columns, to, !exact);
       }
       default -> floats(tensor.type(), tensor.data(), from, rows, columns);
     };

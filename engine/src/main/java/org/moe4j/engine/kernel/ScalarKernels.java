@@ -51,25 +51,36 @@ final class ScalarKernels implements Kernels {
 
   @Override
   public void q8(
-      MemorySegment w, long panel, Activations x, int[] rows, int from, int count, float[] out) {
+      MemorySegment w,
+      long panel,
+      Activations x,
+      boolean rounded,
+      int[] rows,
+      int from,
+      int count,
+      float[] out) {
     long group = (long) x.blocks() * Q8Matrix.BLOCK_BYTES;
     for (int i = 0; i < count; i++) {
       for (int r = 0; r < PANEL; r++) {
-        out[i * PANEL + r] = q8(w, panel + r / 32 * group, r % 32, x, x.at(rows[from + i]));
+        out[i * PANEL + r] = q8(w, panel + r / 32 * group, r % 32, x, rounded, rows[from + i]);
       }
     }
   }
 
-  private static float q8(MemorySegment w, long group, int r, Activations x, int at) {
+  private static float q8(
+      MemorySegment w, long group, int r, Activations x, boolean rounded, int row) {
+    float[] values = rounded ? x.codes() : x.values();
+    int at = x.at(row);
     float sum = 0;
     for (int b = 0; b < x.blocks(); b++) {
       long block = group + (long) b * Q8Matrix.BLOCK_BYTES;
       float products = 0;
       for (int c = 0; c < 32; c++) {
         byte code = w.get(ValueLayout.JAVA_BYTE, block + place(r, 512, c / 4) + c % 4);
-        products = Math.fma((float) code, x.values()[at + b * 32 + c], products);
+        products = Math.fma((float) code, values[at + b * 32 + c], products);
       }
-      sum = Math.fma(products, scale(w, block, r), sum);
+      float unit = rounded ? x.scales()[x.blocksAt(row) + b] : 1f;
+      sum = Math.fma(products, scale(w, block, r) * unit, sum);
     }
     return sum;
   }
@@ -87,6 +98,50 @@ final class ScalarKernels implements Kernels {
         }
         out[i * PANEL + r] = sum;
       }
+    }
+  }
+
+  @Override
+  public void scores(int[] keys, int at, float[] q, int qAt, int size, float[] out, int to) {
+    for (int i = 0; i < Attention.PAGE; i++) {
+      float sum = 0;
+      for (int d = 0; d < size; d++) {
+        sum = Math.fma(Numbers.half(keys[at + d * 32 + i % 32], i >= 32), q[qAt + d], sum);
+      }
+      out[to + i] = sum;
+    }
+  }
+
+  @Override
+  public void values(
+      int[] values,
+      int at,
+      int stride,
+      int half,
+      float[] weights,
+      int from,
+      int count,
+      float[] out,
+      int to) {
+    for (int i = 0; i < 2 * half; i++) {
+      for (int p = 0; p < count; p++) {
+        float v = Numbers.half(values[at + p * stride + i % half], i >= half);
+        out[to + i] = Math.fma(v, weights[from + p], out[to + i]);
+      }
+    }
+  }
+
+  @Override
+  public void exponentials(float[] x, int count, float scale, float most) {
+    for (int i = 0; i < count; i++) {
+      x[i] = Numbers.exp(x[i] * scale - most);
+    }
+  }
+
+  @Override
+  public void swiglu(float[] gate, int at, float[] up, int upAt, int count) {
+    for (int i = 0; i < count; i++) {
+      gate[at + i] = Numbers.silu(gate[at + i]) * up[upAt + i];
     }
   }
 }

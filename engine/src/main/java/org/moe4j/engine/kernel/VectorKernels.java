@@ -45,8 +45,15 @@ final class VectorKernels implements Kernels {
     final short[] codes = new short[PANEL * 32];
     final float[] floats = new float[PANEL * 32];
     final float[] scales = new float[PANEL];
-    final float[] sums = new float[4 * 2 * 16];
+    float[] sums = new float[4 * 2 * 16];
     private int[] products = new int[4 * 2 * 16];
+
+    float[] sums(int blocks) {
+      if (sums.length < blocks * 2 * 16) {
+        sums = new float[blocks * 2 * 16];
+      }
+      return sums;
+    }
 
     int[] products(int blocks) {
       if (products.length < blocks * 4 * 16) {
@@ -290,37 +297,47 @@ final class VectorKernels implements Kernels {
 
   @Override
   public void q8(
-      MemorySegment w, long panel, Activations x, int[] rows, int from, int count, float[] out) {
+      MemorySegment w,
+      long panel,
+      Activations x,
+      boolean rounded,
+      int[] rows,
+      int from,
+      int count,
+      float[] out) {
     long start = w.address() + panel;
     Scratch s = SCRATCH.get();
     if (count < 4) {
       for (int i = 0; i < count; i++) {
-        q8Row(start, x, rows[from + i], out, i * PANEL, s);
+        q8Row(start, x, rounded, rows[from + i], out, i * PANEL, s);
       }
       return;
     }
     for (int done = 0; done < count; done += PASS) {
-      q8Pass(start, x, rows, from + done, Math.min(PASS, count - done), out, done * PANEL, s);
+      int n = Math.min(PASS, count - done);
+      q8Pass(start, x, rounded, rows, from + done, n, out, done * PANEL, s);
     }
   }
 
-  private static void q8Row(long panel, Activations x, int row, float[] out, int at, Scratch s) {
+  private static void q8Row(
+      long panel, Activations x, boolean rounded, int row, float[] out, int at, Scratch s) {
+    float[] values = rounded ? x.codes() : x.values();
+    int blocks = x.blocks();
+    long groupBytes = (long) blocks * Q8Matrix.BLOCK_BYTES;
+    float[] products = s.sums(blocks);
     for (int r = 0; r < PANEL; r += 32) {
-      long group = panel + (long) (r / 32) * x.blocks() * Q8Matrix.BLOCK_BYTES;
       for (int lane = 0; lane < 16; lane += L) {
-        Arrays.fill(s.sums, 0, 2 * L, 0f);
-        for (int b = 0; b < x.blocks(); b++) {
-          long block = group + lane * 4L + (long) b * Q8Matrix.BLOCK_BYTES;
-          q8Codes(block + 64, x.values(), x.at(row) + b * 32, s.floats);
-          q8Scale(block, s.floats, s.sums);
+        long first = panel + r / 32 * groupBytes + lane * 4L;
+        for (int b = 0; b < blocks; b++) {
+          long codes = first + (long) b * Q8Matrix.BLOCK_BYTES + 64;
+          q8Codes(codes, values, x.at(row) + b * 32, products, b * 2 * L);
         }
-        System.arraycopy(s.sums, 0, out, at + r + lane, L);
-        System.arraycopy(s.sums, L, out, at + r + 16 + lane, L);
+        q8Sums(first, blocks, products, x.scales(), x.blocksAt(row), rounded, out, at + r + lane);
       }
     }
   }
 
-  private static void q8Codes(long codes, float[] x, int p, float[] products) {
+  private static void q8Codes(long codes, float[] x, int p, float[] products, int at) {
     FloatVector a0 = FloatVector.zero(F);
     FloatVector a1 = a0;
     for (int v = 0; v < 8; v++) {
@@ -340,14 +357,30 @@ final class VectorKernels implements Kernels {
       a0 = floats(w0.lanewise(ASHR, 24)).fma(y, a0);
       a1 = floats(w1.lanewise(ASHR, 24)).fma(y, a1);
     }
-    a0.intoArray(products, 0);
-    a1.intoArray(products, L);
+    a0.intoArray(products, at);
+    a1.intoArray(products, at + L);
   }
 
-  private static void q8Scale(long block, float[] products, float[] sums) {
-    IntVector both = IntVector.fromMemorySegment(I, ALL, block, LE);
-    add(FloatVector.fromArray(F, products, 0), lowHalf(both), sums, 0);
-    add(FloatVector.fromArray(F, products, L), highHalf(both), sums, L);
+  private static void q8Sums(
+      long first,
+      int blocks,
+      float[] products,
+      float[] units,
+      int u,
+      boolean rounded,
+      float[] out,
+      int at) {
+    FloatVector sum0 = FloatVector.zero(F);
+    FloatVector sum1 = sum0;
+    for (int b = 0; b < blocks; b++) {
+      long block = first + (long) b * Q8Matrix.BLOCK_BYTES;
+      IntVector both = IntVector.fromMemorySegment(I, ALL, block, LE);
+      FloatVector unit = FloatVector.broadcast(F, rounded ? units[u + b] : 1f);
+      sum0 = FloatVector.fromArray(F, products, b * 2 * L).fma(lowHalf(both).mul(unit), sum0);
+      sum1 = FloatVector.fromArray(F, products, b * 2 * L + L).fma(highHalf(both).mul(unit), sum1);
+    }
+    sum0.intoArray(out, at);
+    sum1.intoArray(out, at + 16);
   }
 
   private static FloatVector floats(IntVector codes) {
@@ -355,7 +388,16 @@ final class VectorKernels implements Kernels {
   }
 
   private static void q8Pass(
-      long panel, Activations x, int[] rows, int from, int count, float[] out, int at, Scratch s) {
+      long panel,
+      Activations x,
+      boolean rounded,
+      int[] rows,
+      int from,
+      int count,
+      float[] out,
+      int at,
+      Scratch s) {
+    float[] values = rounded ? x.codes() : x.values();
     Arrays.fill(out, at, at + count * PANEL, 0f);
     long group = (long) x.blocks() * Q8Matrix.BLOCK_BYTES;
     for (int b = 0; b < x.blocks(); b++) {
@@ -372,7 +414,7 @@ final class VectorKernels implements Kernels {
             floatProducts(
                 s.floats,
                 sixteen * 512 + lane,
-                x.values(),
+                values,
                 x.at(rows[from + i]) + b * 32,
                 x.at(rows[Math.min(from + i + 1, last)]) + b * 32,
                 x.at(rows[Math.min(from + i + 2, last)]) + b * 32,
@@ -380,7 +422,8 @@ final class VectorKernels implements Kernels {
                 s.sums);
             int r = sixteen * 16 + lane;
             for (int j = 0; j < n; j++) {
-              addScaledFloats(s.sums, 2 * L * j, s.scales, r, out, at + (i + j) * PANEL + r);
+              float unit = rounded ? x.scales()[x.blocksAt(rows[from + i + j]) + b] : 1f;
+              addScaledFloats(s.sums, 2 * L * j, s.scales, r, unit, out, at + (i + j) * PANEL + r);
             }
           }
         }
@@ -439,11 +482,11 @@ final class VectorKernels implements Kernels {
   }
 
   private static void addScaledFloats(
-      float[] sums, int p, float[] scales, int r, float[] out, int at) {
+      float[] sums, int p, float[] scales, int r, float unit, float[] out, int at) {
     FloatVector a = FloatVector.fromArray(F, sums, p);
     FloatVector b = FloatVector.fromArray(F, sums, p + L);
-    add(a, FloatVector.fromArray(F, scales, r), out, at);
-    add(b, FloatVector.fromArray(F, scales, r + 16), out, at + 16);
+    add(a, FloatVector.fromArray(F, scales, r).mul(unit), out, at);
+    add(b, FloatVector.fromArray(F, scales, r + 16).mul(unit), out, at + 16);
   }
 
   @Override
@@ -503,5 +546,100 @@ final class VectorKernels implements Kernels {
     a1.intoArray(out, at0 + L);
     a2.intoArray(out, at0 + 2 * L);
     a3.intoArray(out, at0 + 3 * L);
+  }
+
+  @Override
+  public void scores(int[] keys, int at, float[] q, int qAt, int size, float[] out, int to) {
+    for (int lane = 0; lane < 32; lane += L) {
+      scoreLanes(keys, at + lane, q, qAt, size, out, to + lane);
+    }
+  }
+
+  private static void scoreLanes(
+      int[] keys, int at, float[] q, int qAt, int size, float[] out, int to) {
+    FloatVector a = FloatVector.zero(F);
+    FloatVector b = a;
+    for (int d = 0; d < size; d++) {
+      IntVector both = IntVector.fromArray(I, keys, at + d * 32);
+      FloatVector y = FloatVector.broadcast(F, q[qAt + d]);
+      a = lowHalf(both).fma(y, a);
+      b = highHalf(both).fma(y, b);
+    }
+    a.intoArray(out, to);
+    b.intoArray(out, to + 32);
+  }
+
+  @Override
+  public void values(
+      int[] values,
+      int at,
+      int stride,
+      int half,
+      float[] weights,
+      int from,
+      int count,
+      float[] out,
+      int to) {
+    for (int lane = 0; lane < half; lane += L) {
+      valueLanes(values, at + lane, stride, weights, from, count, out, to + lane, half);
+    }
+  }
+
+  private static void valueLanes(
+      int[] values,
+      int at,
+      int stride,
+      float[] weights,
+      int from,
+      int count,
+      float[] out,
+      int to,
+      int half) {
+    FloatVector a = FloatVector.fromArray(F, out, to);
+    FloatVector b = FloatVector.fromArray(F, out, to + half);
+    for (int p = 0; p < count; p++) {
+      IntVector both = IntVector.fromArray(I, values, at + p * stride);
+      FloatVector y = FloatVector.broadcast(F, weights[from + p]);
+      a = lowHalf(both).fma(y, a);
+      b = highHalf(both).fma(y, b);
+    }
+    a.intoArray(out, to);
+    b.intoArray(out, to + half);
+  }
+
+  @Override
+  public void exponentials(float[] x, int count, float scale, float most) {
+    for (int i = 0; i < count; i += L) {
+      exp(FloatVector.fromArray(F, x, i).mul(scale).sub(most)).intoArray(x, i);
+    }
+  }
+
+  @Override
+  public void swiglu(float[] gate, int at, float[] up, int upAt, int count) {
+    for (int i = 0; i < count; i += L) {
+      FloatVector x = FloatVector.fromArray(F, gate, at + i);
+      FloatVector silu = x.div(exp(x.neg()).add(1f));
+      silu.mul(FloatVector.fromArray(F, up, upAt + i)).intoArray(gate, at + i);
+    }
+  }
+
+  /** {@link Numbers#exp} of each lane. */
+  private static FloatVector exp(FloatVector x) {
+    FloatVector y = x.max(Numbers.LEAST).min(Numbers.MOST);
+    FloatVector rounder = FloatVector.broadcast(F, Numbers.ROUNDER);
+    FloatVector shifted = y.fma(FloatVector.broadcast(F, Numbers.LOG2_E), rounder);
+    FloatVector n = shifted.sub(rounder);
+    FloatVector r = n.fma(FloatVector.broadcast(F, -Numbers.LN2_HIGH), y);
+    r = n.fma(FloatVector.broadcast(F, -Numbers.LN2_LOW), r);
+    FloatVector p =
+        r.fma(FloatVector.broadcast(F, Numbers.C7), FloatVector.broadcast(F, Numbers.C6));
+    p = p.fma(r, FloatVector.broadcast(F, Numbers.C5));
+    p = p.fma(r, FloatVector.broadcast(F, Numbers.C4));
+    p = p.fma(r, FloatVector.broadcast(F, Numbers.C3));
+    p = p.fma(r, FloatVector.broadcast(F, 0.5f));
+    p = p.fma(r, FloatVector.broadcast(F, 1f));
+    p = p.fma(r, FloatVector.broadcast(F, 1f));
+    IntVector power = shifted.reinterpretAsInts().sub(Numbers.ROUNDER_BITS - 127);
+    return p.mul(power.lanewise(LSHL, 23).reinterpretAsFloats());
   }
 }

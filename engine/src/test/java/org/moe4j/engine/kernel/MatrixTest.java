@@ -68,7 +68,15 @@ class MatrixTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"Q4_0,false", "Q4_0,true", "Q8_0,false", "F32,false", "BF16,false", "Q6_K,false"})
+  @CsvSource({
+    "Q4_0,false",
+    "Q4_0,true",
+    "Q8_0,false",
+    "Q8_0,true",
+    "F32,false",
+    "BF16,false",
+    "Q6_K,false"
+  })
   void productIsThatOfADoubleLoop(GgmlType type, boolean exact) {
     int columns = type.block() == 256 ? 256 : COLUMNS;
     GgufTensor stored = random(type, columns, ROWS, 2);
@@ -76,7 +84,8 @@ class MatrixTest {
     Activations x = activations(columns, BATCH);
     try (Arena arena = Arena.ofConfined()) {
       Matrix w = new Packing(arena, exact).pack(stored, 1, ROWS);
-      assertThat(w.eightBit()).isEqualTo(type == GgmlType.Q4_0 && !exact);
+      assertThat(w.eightBit())
+          .isEqualTo((type == GgmlType.Q4_0 || type == GgmlType.Q8_0) && !exact);
       float[][] all = product(w, x, BATCH);
       for (int i = 0; i < BATCH; i++) {
         for (int r = 0; r < ROWS; r++) {
@@ -95,13 +104,14 @@ class MatrixTest {
     }
   }
 
-  /** What 8 bits make of a number: 127 steps to the largest of its block. */
+  /** What 8 bits make of a number: 127 steps to the largest of its block, the step in f16. */
   private static double rounded(Activations x, int row, int c) {
     double most = 0;
     for (int i = c / 32 * 32; i < c / 32 * 32 + 32; i++) {
       most = Math.max(most, Math.abs(x.values()[x.at(row) + i]));
     }
-    return most == 0 ? 0 : Math.rint(x.values()[x.at(row) + c] * (127 / most)) * (most / 127);
+    float scale = Float.float16ToFloat(Float.floatToFloat16((float) (most / 127)));
+    return most == 0 ? 0 : Math.rint(x.values()[x.at(row) + c] * (127 / most)) * scale;
   }
 
   @ParameterizedTest

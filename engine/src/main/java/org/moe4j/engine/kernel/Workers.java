@@ -1,0 +1,119 @@
+package org.moe4j.engine.kernel;
+
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A fixed number of threads that share out numbered jobs. Between two calls they spin for a while,
+ * as the next call of a step follows within microseconds, then sleep. The caller is one of them.
+ * Calls come from one thread at a time.
+ */
+public final class Workers implements AutoCloseable {
+  private static final int SPINS = 20_000;
+
+  /** A numbered piece of work. */
+  @FunctionalInterface
+  public interface Job {
+    /**
+     * Does job {@code index}.
+     *
+     * @param worker 0 to threads - 1, for memory of a thread's own
+     */
+    void run(int index, int worker);
+  }
+
+  private final Thread[] threads;
+  private final AtomicInteger next = new AtomicInteger();
+  private final AtomicInteger busy = new AtomicInteger();
+  private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
+  private volatile int epoch;
+  private volatile boolean closed;
+  private Job job = (index, worker) -> {};
+  private int count;
+
+  /** With {@code count} threads, of which the caller of {@link #run} is one. */
+  public Workers(int count) {
+    threads = new Thread[count - 1];
+    for (int i = 0; i < threads.length; i++) {
+      int worker = i + 1;
+      threads[i] = Thread.ofPlatform().daemon().name("moe4j-" + worker).start(() -> serve(worker));
+    }
+  }
+
+  /** How many there are, the caller among them. */
+  public int count() {
+    return threads.length + 1;
+  }
+
+  /**
+   * Does jobs 0 to {@code jobs - 1}, in any order and by any thread, and returns after the last.
+   */
+  @SuppressWarnings("NonAtomicVolatileUpdate") // only the caller writes it
+  public void run(int jobs, Job work) {
+    if (jobs <= 1 || threads.length == 0) {
+      for (int i = 0; i < jobs; i++) {
+        work.run(i, 0);
+      }
+      return;
+    }
+    job = work;
+    count = jobs;
+    next.set(0);
+    busy.set(threads.length);
+    epoch++;
+    for (Thread t : threads) {
+      LockSupport.unpark(t);
+    }
+    take(0);
+    while (busy.get() > 0) {
+      Thread.onSpinWait();
+    }
+    Throwable thrown = failure.getAndSet(null);
+    if (thrown instanceof RuntimeException e) {
+      throw e;
+    }
+    if (thrown instanceof Error e) {
+      throw e;
+    }
+  }
+
+  private void take(int worker) {
+    try {
+      for (int i = next.getAndIncrement(); i < count; i = next.getAndIncrement()) {
+        job.run(i, worker);
+      }
+    } catch (RuntimeException | Error e) {
+      failure.compareAndSet(null, e);
+    }
+  }
+
+  private void serve(int worker) {
+    int seen = 0;
+    while (!closed) {
+      int spins = 0;
+      while (epoch == seen && !closed) {
+        if (++spins < SPINS) {
+          Thread.onSpinWait();
+        } else {
+          LockSupport.park(this);
+        }
+      }
+      if (!closed) {
+        seen = epoch;
+        take(worker);
+        busy.decrementAndGet();
+      }
+    }
+  }
+
+  /** Ends the threads. */
+  @Override
+  public void close() {
+    closed = true;
+    for (Thread t : threads) {
+      LockSupport.unpark(t);
+    }
+  }
+}
