@@ -3,6 +3,7 @@ package org.moe4j.engine.model;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.moe4j.engine.kernel.Activations;
+import org.moe4j.engine.model.ExpertSource.Ready;
 
 /** The feed-forward part of a layer: one network for all tokens, or experts that a router picks. */
 final class FeedForward {
@@ -32,7 +33,8 @@ final class FeedForward {
     int n = states.count();
     if (layer.dense().isPresent()) {
       int[] starts = {0, n};
-      float[] out = networks.run(input, products.rows(), starts, List.of(layer.dense().get()));
+      float[] out = networks.reserve(n);
+      networks.run(input, products.rows(), starts, new int[1], List.of(layer.dense().get()));
       products.each(n, (t, worker) -> states.add(t, out));
     } else {
       route(layer, input, n);
@@ -63,10 +65,13 @@ final class FeedForward {
     for (int i = 0; i < busy.length; i++) {
       starts[i + 1] = routing.start(busy[i] + 1);
     }
-    try (ExpertSource.Lease lease = source.lease(index, busy)) {
-      float[] out = networks.run(input, routing.tokens(), starts, lease.experts());
-      products.each(n, (t, worker) -> combine(t, out));
+    float[] out = networks.reserve(starts[busy.length]);
+    try (ExpertSource.Request request = source.request(index, busy)) {
+      for (Ready r = request.next(); !r.experts().isEmpty(); r = request.next()) {
+        networks.run(input, routing.tokens(), starts, r.which(), r.experts());
+      }
     }
+    products.each(n, (t, worker) -> combine(t, out));
   }
 
   /** Adds a token's weighted experts up in the order of its choices. */
