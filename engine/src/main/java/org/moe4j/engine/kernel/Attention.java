@@ -50,15 +50,17 @@ public final class Attention {
   /**
    * Softmax of {@code count} numbers in place; room for whole vectors of 16 is needed.
    *
+   * @param scale what they are multiplied by first
+   * @param sink one more number, not scaled, that counts in the sum alone; minus infinity for none
    * @return the sum that the numbers are still to be divided by
    */
-  public static float exponentials(float[] x, int count, float scale) {
-    float most = Float.NEGATIVE_INFINITY;
+  public static float exponentials(float[] x, int count, float scale, float sink) {
+    float most = sink;
     for (int i = 0; i < count; i++) {
       most = Math.max(most, x[i] * scale);
     }
     KernelChoice.ATTENTION.exponentials(x, count, scale, most);
-    float sum = 0;
+    float sum = (float) StrictMath.exp((double) sink - most);
     for (int i = 0; i < count; i++) {
       sum += x[i];
     }

@@ -18,7 +18,7 @@ public final class Cache {
   /** Of no positions yet. */
   public Cache(Shape shape) {
     this.shape = shape;
-    this.half = Attention.half(shape.headSize());
+    this.half = Attention.half(shape.attention().valueSize());
     for (int i = 0; i < shape.layers(); i++) {
       keys.add(new ArrayList<>());
       values.add(new ArrayList<>());
@@ -40,7 +40,7 @@ public final class Cache {
     int pages = Math.ceilDiv(positions, Attention.PAGE);
     for (int i = 0; i < shape.layers(); i++) {
       while (keys.get(i).size() < pages) {
-        keys.get(i).add(new int[shape.keyHeads() * keyInts()]);
+        keys.get(i).add(new int[shape.attention().keyHeads() * keyInts()]);
         values.get(i).add(new int[Attention.PAGE * valueStride()]);
       }
     }
@@ -48,7 +48,7 @@ public final class Cache {
 
   /** Ints of a page of keys of one head. */
   int keyInts() {
-    return shape.headSize() * 32;
+    return shape.attention().keySize() * 32;
   }
 
   /** Ints of half a value. */
@@ -58,7 +58,7 @@ public final class Cache {
 
   /** Ints of all values of a position. */
   int valueStride() {
-    return shape.keyHeads() * half;
+    return shape.attention().keyHeads() * half;
   }
 
   int[] keys(int layer, int page) {
@@ -69,16 +69,21 @@ public final class Cache {
     return values.get(layer).get(page);
   }
 
-  void store(int layer, int position, float[] k, float[] v, int from) {
+  /** Keeps keys from index {@code kAt} and values from index {@code vAt} on. */
+  void store(int layer, int position, float[] k, int kAt, float[] v, int vAt) {
     int page = position / Attention.PAGE;
     int in = position % Attention.PAGE;
     int[] keyPage = keys(layer, page);
     int[] valuePage = values(layer, page);
-    for (int h = 0; h < shape.keyHeads(); h++) {
-      for (int d = 0; d < shape.headSize(); d++) {
-        int at = from + h * shape.headSize() + d;
-        put(keyPage, h * keyInts() + d * 32 + in % 32, in >= 32, k[at]);
-        put(valuePage, in * valueStride() + h * half + d % half, d >= half, v[at]);
+    int keySize = shape.attention().keySize();
+    int valueSize = shape.attention().valueSize();
+    for (int h = 0; h < shape.attention().keyHeads(); h++) {
+      for (int d = 0; d < keySize; d++) {
+        put(keyPage, h * keyInts() + d * 32 + in % 32, in >= 32, k[kAt + h * keySize + d]);
+      }
+      for (int d = 0; d < valueSize; d++) {
+        int at = in * valueStride() + h * half + d % half;
+        put(valuePage, at, d >= half, v[vAt + h * valueSize + d]);
       }
     }
   }
