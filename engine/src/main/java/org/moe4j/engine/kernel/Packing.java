@@ -3,7 +3,6 @@ package org.moe4j.engine.kernel;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import org.moe4j.engine.gguf.Dequantise;
 import org.moe4j.engine.gguf.GgmlType;
 import org.moe4j.engine.gguf.GgufTensor;
 
@@ -18,8 +17,7 @@ public final class Packing {
   /**
    * Packs into memory of {@code arena}.
    *
-   * @param exact whether activations are to stay floats everywhere: slower, and 4-bit weights take
-   *     8 bits
+   * @param exact whether activations are to stay floats everywhere: slower
    */
   public Packing(Arena arena, boolean exact) {
     this.arena = arena;
@@ -28,31 +26,23 @@ public final class Packing {
 
   /**
    * Matrix {@code index} of those stacked in {@code tensor}, each of {@code rows} rows. Types
-   * without loops of their own become floats.
+   * without a packed form stay where they are, if that is native memory.
    */
   public Matrix pack(GgufTensor tensor, int index, int rows) {
     int columns = tensor.columns();
     long from = (long) index * rows * tensor.rowBytes();
     int panels = Math.ceilDiv(rows, Matrix.PANEL);
-    return switch (tensor.type()) {
-      case Q4_0 -> {
-        long blocks = 2L * panels * (columns / 32);
-        MemorySegment to =
-            arena.allocate(blocks * (exact ? Q8Matrix.BLOCK_BYTES : Q4Matrix.BLOCK_BYTES), 64);
-        if (exact) {
-          widen(tensor.data(), from, rows, columns, to);
-          yield new Q8Matrix(rows, columns, to, false);
-        }
-        interleave(tensor.data(), from, rows, columns, 4, to);
-        yield new Q4Matrix(rows, columns, to);
-      }
-      case Q8_0 -> {
-        MemorySegment to = arena.allocate(2L * panels * (columns / 32) * Q8Matrix.BLOCK_BYTES, 64);
-        interleave(tensor.data(), from, rows, columns, 8, to);
-        yield new Q8Matrix(rows, columns, to, !exact);
-      }
-      default -> floats(tensor.type(), tensor.data(), from, rows, columns);
-    };
+    if (tensor.type() == GgmlType.Q4_0 && !exact) {
+      MemorySegment to = arena.allocate(2L * panels * (columns / 32) * Q4Matrix.BLOCK_BYTES, 64);
+      interleave(tensor.data(), from, rows, columns, 4, to);
+      return new Q4Matrix(rows, columns, to);
+    }
+    long size = rows * tensor.rowBytes();
+    MemorySegment weights = tensor.data().asSlice(from, size);
+    if (!weights.isNative()) {
+      weights = arena.allocate(size, 64).copyFrom(weights);
+    }
+    return new BlockMatrix(tensor.type(), rows, columns, weights);
   }
 
   /** Rows of blocks of a scale and {@code ints} ints. */
@@ -80,38 +70,5 @@ public final class Packing {
       source += blockBytes;
       target += 32 * blockBytes;
     }
-  }
-
-  /** Q4_0 as Q8_0: the same numbers. */
-  private static void widen(
-      MemorySegment stored, long from, int rows, int columns, MemorySegment to) {
-    int blocks = columns / 32;
-    MemorySegment row = MemorySegment.ofArray(new byte[blocks * 34]);
-    for (int r = 0; r < rows; r++) {
-      for (long b = 0; b < blocks; b++) {
-        long p = from + ((long) r * blocks + b) * 18;
-        row.set(SHORT, b * 34, stored.get(SHORT, p));
-        for (int i = 0; i < 16; i++) {
-          int both = stored.get(ValueLayout.JAVA_BYTE, p + 2 + i);
-          row.set(ValueLayout.JAVA_BYTE, b * 34 + 2 + i, (byte) ((both & 15) - 8));
-          row.set(ValueLayout.JAVA_BYTE, b * 34 + 18 + i, (byte) (((both >> 4) & 15) - 8));
-        }
-      }
-      interleaveRow(row, 0, r, blocks, 8, to);
-    }
-  }
-
-  private Matrix floats(GgmlType type, MemorySegment stored, long from, int rows, int columns) {
-    int panels = Math.ceilDiv(rows, Matrix.PANEL);
-    MemorySegment to = arena.allocate((long) panels * Matrix.PANEL * columns * 4, 64);
-    float[] row = new float[columns];
-    for (int r = 0; r < rows; r++) {
-      Dequantise.row(type, stored, from + r * type.bytes(columns), columns, row, 0);
-      long first = ((long) (r / Matrix.PANEL) * Matrix.PANEL * columns + r % Matrix.PANEL) * 4;
-      for (int c = 0; c < columns; c++) {
-        to.set(ValueLayout.JAVA_FLOAT_UNALIGNED, first + c * (Matrix.PANEL * 4L), row[c]);
-      }
-    }
-    return new FloatMatrix(rows, columns, to);
   }
 }
