@@ -26,49 +26,80 @@ public final class Packing {
 
   /**
    * Matrix {@code index} of those stacked in {@code tensor}, each of {@code rows} rows. Types
-   * without a packed form stay where they are, if that is native memory.
+   * without a packed form stay where they are, if that is native memory such as a mapped file.
    */
   public Matrix pack(GgufTensor tensor, int index, int rows) {
-    int columns = tensor.columns();
-    long from = (long) index * rows * tensor.rowBytes();
-    int panels = Math.ceilDiv(rows, Matrix.PANEL);
-    if (tensor.type() == GgmlType.Q4_0 && !exact) {
-      MemorySegment to = arena.allocate(2L * panels * (columns / 32) * Q4Matrix.BLOCK_BYTES, 64);
-      interleave(tensor.data(), from, rows, columns, 4, to);
-      return new Q4Matrix(rows, columns, to);
+    long bytes = rows * tensor.rowBytes();
+    GgmlType type = tensor.type();
+    MemorySegment stored = tensor.data().asSlice(index * bytes, bytes);
+    if (!packs(type) && stored.isNative()) {
+      return matrix(type, rows, tensor.columns(), stored);
     }
-    long size = rows * tensor.rowBytes();
-    MemorySegment weights = tensor.data().asSlice(from, size);
-    if (!weights.isNative()) {
-      weights = arena.allocate(size, 64).copyFrom(weights);
-    }
-    return new BlockMatrix(tensor.type(), rows, columns, weights);
+    MemorySegment to = arena.allocate(bytes(type, rows, tensor.columns()), 64);
+    pack(type, stored, rows, tensor.columns(), to);
+    return matrix(type, rows, tensor.columns(), to);
   }
 
-  /** Rows of blocks of a scale and {@code ints} ints. */
-  private static void interleave(
-      MemorySegment stored, long from, int rows, int columns, int ints, MemorySegment to) {
-    long rowBytes = (long) (columns / 32) * (2 + 4L * ints);
+  private boolean packs(GgmlType type) {
+    return type == GgmlType.Q4_0 && !exact;
+  }
+
+  /**
+   * Bytes of a packed matrix. Rows are packed panel by panel, so a panel's place is the size of the
+   * rows before it.
+   */
+  public long bytes(GgmlType type, int rows, int columns) {
+    if (packs(type)) {
+      long panels = Math.ceilDiv(rows, Matrix.PANEL);
+      return 2L * panels * (columns / 32) * Q4Matrix.BLOCK_BYTES;
+    }
+    return rows * type.bytes(columns);
+  }
+
+  /** The matrix in memory of {@link #bytes} that was or will be filled by packing. */
+  public Matrix matrix(GgmlType type, int rows, int columns, MemorySegment packed) {
+    return packs(type)
+        ? new Q4Matrix(rows, columns, packed)
+        : new BlockMatrix(type, rows, columns, packed);
+  }
+
+  /**
+   * Packs rows into memory that is there, from the beginning of a panel on.
+   *
+   * @param stored the rows as the file has them
+   * @param packed of {@link #bytes}
+   */
+  public void pack(
+      GgmlType type, MemorySegment stored, int rows, int columns, MemorySegment packed) {
+    if (packs(type)) {
+      interleave(stored, rows, columns, packed);
+    } else {
+      MemorySegment.copy(stored, 0, packed, 0, rows * type.bytes(columns));
+    }
+  }
+
+  /** Rows of blocks of a scale and four ints. */
+  private static void interleave(MemorySegment stored, int rows, int columns, MemorySegment to) {
+    long rowBytes = GgmlType.Q4_0.bytes(columns);
     for (int r = 0; r < rows; r++) {
-      interleaveRow(stored, from + r * rowBytes, r, columns / 32, ints, to);
+      interleaveRow(stored, r * rowBytes, r, columns / 32, to);
     }
   }
 
   private static void interleaveRow(
-      MemorySegment stored, long from, int r, int blocks, int ints, MemorySegment to) {
-    long blockBytes = 2 + 4L * ints;
+      MemorySegment stored, long from, int r, int blocks, MemorySegment to) {
     long lane = r % 16 * 4L;
     long sixteen = r % 32 / 16;
     long source = from;
-    long target = (long) (r / 32) * 32 * blocks * blockBytes;
+    long target = (long) (r / 32) * blocks * Q4Matrix.BLOCK_BYTES;
     for (int b = 0; b < blocks; b++) {
       to.set(SHORT, target + lane + sixteen * 2, stored.get(SHORT, source));
-      long first = target + 64 + sixteen * (64L * ints) + lane;
-      for (long v = 0; v < ints; v++) {
+      long first = target + 64 + sixteen * 256 + lane;
+      for (long v = 0; v < 4; v++) {
         to.set(INT, first + v * 64, stored.get(INT, source + 2 + 4 * v));
       }
-      source += blockBytes;
-      target += 32 * blockBytes;
+      source += 18;
+      target += Q4Matrix.BLOCK_BYTES;
     }
   }
 }
