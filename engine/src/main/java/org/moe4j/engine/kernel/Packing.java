@@ -29,17 +29,14 @@ public final class Packing {
    * without a packed form stay where they are, if that is native memory such as a mapped file.
    */
   public Matrix pack(GgufTensor tensor, int index, int rows) {
-<<<<<<< HEAD
     return packRows(tensor, (long) index * rows, rows);
   }
 
   /** The matrix of {@code rows} rows of {@code tensor} from row {@code from} on. */
   public Matrix packRows(GgufTensor tensor, long from, int rows) {
-    return pack(
-        tensor.type(),
-        tensor.data().asSlice(from * tensor.rowBytes(), rows * tensor.rowBytes()),
-        rows,
-        tensor.columns());
+    long rowBytes = tensor.rowBytes();
+    MemorySegment stored = tensor.data().asSlice(from * rowBytes, rows * rowBytes);
+    return pack(tensor.type(), stored, rows, tensor.columns());
   }
 
   /** A matrix of floats, row after row. */
@@ -48,20 +45,12 @@ public final class Packing {
   }
 
   private Matrix pack(GgmlType type, MemorySegment stored, int rows, int columns) {
+    if (!packs(type) && stored.isNative()) {
+      return matrix(type, rows, columns, stored);
+    }
     MemorySegment to = arena.allocate(bytes(type, rows, columns), 64);
     pack(type, stored, rows, columns, to);
     return matrix(type, rows, columns, to);
-=======
-    long bytes = rows * tensor.rowBytes();
-    GgmlType type = tensor.type();
-    MemorySegment stored = tensor.data().asSlice(index * bytes, bytes);
-    if (!packs(type) && stored.isNative()) {
-      return matrix(type, rows, tensor.columns(), stored);
-    }
-    MemorySegment to = arena.allocate(bytes(type, rows, tensor.columns()), 64);
-    pack(type, stored, rows, tensor.columns(), to);
-    return matrix(type, rows, tensor.columns(), to);
->>>>>>> main
   }
 
   private boolean packs(GgmlType type) {
