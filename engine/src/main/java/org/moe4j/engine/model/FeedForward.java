@@ -10,15 +10,17 @@ final class FeedForward {
   private final Shape shape;
   private final Products products;
   private final ExpertSource source;
+  private final Guess guess;
   private final GatedNetworks networks;
   private final Routing routing;
   private float[] logits = {};
   private float[] mixed = {};
 
-  FeedForward(Shape shape, ExpertSource source, Products products) {
+  FeedForward(Shape shape, List<Layer> layers, ExpertSource source, Products products) {
     this.shape = shape;
     this.products = products;
     this.source = source;
+    this.guess = new Guess(shape, layers, source, products);
     this.networks = new GatedNetworks(shape.width(), shape.hidden(), products);
     this.routing =
         new Routing(
@@ -38,7 +40,7 @@ final class FeedForward {
       products.each(n, (t, worker) -> states.add(t, out));
     } else {
       route(layer, input, n);
-      routed(index, input, n);
+      routed(index, input, states);
       products.each(n, (t, worker) -> states.add(t, mixed));
     }
   }
@@ -56,7 +58,7 @@ final class FeedForward {
     routing.sort(n);
   }
 
-  private void routed(int index, Activations input, int n) {
+  private void routed(int index, Activations input, HiddenStates states) {
     int[] busy =
         IntStream.range(0, shape.experts())
             .filter(e -> routing.start(e + 1) > routing.start(e))
@@ -67,11 +69,12 @@ final class FeedForward {
     }
     float[] out = networks.reserve(starts[busy.length]);
     try (ExpertSource.Request request = source.request(index, busy)) {
+      guess.after(index, states);
       for (Ready r = request.next(); !r.experts().isEmpty(); r = request.next()) {
         networks.run(input, routing.tokens(), starts, r.which(), r.experts());
       }
     }
-    products.each(n, (t, worker) -> combine(t, out));
+    products.each(states.count(), (t, worker) -> combine(t, out));
   }
 
   /** Adds a token's weighted experts up in the order of its choices. */

@@ -28,7 +28,7 @@ public final class Forward {
     this.rotary = new Rotary(shape, model.frequencies());
     this.states = new HiddenStates(shape, products);
     this.attention = new AttentionBlock(shape, rotary, products);
-    this.feedForward = new FeedForward(shape, model.experts(), products);
+    this.feedForward = new FeedForward(shape, model.layers(), model.experts(), products);
   }
 
   /**

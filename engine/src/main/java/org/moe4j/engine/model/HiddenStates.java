@@ -80,9 +80,13 @@ final class HiddenStates {
   }
 
   private void normalise(int t, float[] scales, int row) {
-    int to = normalised.at(row);
-    Norm.rms(x, t * shape.width(), scales, shape.epsilon(), normalised.values(), to);
-    normalised.quantise(row);
+    normalise(t, scales, normalised, row);
+  }
+
+  /** Token {@code t} normalised into a row of {@code rows}. */
+  void normalise(int t, float[] scales, Activations rows, int row) {
+    Norm.rms(x, t * shape.width(), scales, shape.epsilon(), rows.values(), rows.at(row));
+    rows.quantise(row);
   }
 
   /** Adds row {@code t} of {@code rows} to token {@code t}. */

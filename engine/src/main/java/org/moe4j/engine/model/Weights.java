@@ -5,6 +5,9 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.function.Function;
 import org.moe4j.engine.EngineException;
 import org.moe4j.engine.gguf.GgufFile;
 import org.moe4j.engine.gguf.GgufTensor;
@@ -34,18 +37,32 @@ public record Weights(
    * @throws EngineException if a tensor is missing or of another shape than the metadata says
    */
   public static Weights load(GgufFile file, Arena arena, boolean exact, Workers workers) {
-    Shape shape = Shape.of(file);
     Packing packing = new Packing(arena, exact);
+    return load(file, packing, workers, stored -> ResidentExperts.pack(stored, packing, workers));
+  }
+
+  /**
+   * The same with routed experts elsewhere.
+   *
+   * @param experts what provides them, given the layers that route by their index
+   */
+  public static Weights load(
+      GgufFile file,
+      Packing packing,
+      Workers workers,
+      Function<SortedMap<Integer, ExpertTensors>, ExpertSource> experts) {
+    Shape shape = Shape.of(file);
     Loader loader = new Loader(file, packing, workers);
     GgufTensor embedding =
         loader.checked("token_embd.weight", shape.width(), shape.vocabulary(), 1);
     List<Layer> layers = new ArrayList<>();
-    List<List<Expert>> experts = new ArrayList<>();
+    SortedMap<Integer, ExpertTensors> stored = new TreeMap<>();
     for (int i = 0; i < shape.layers(); i++) {
       String prefix = "blk." + i + ".";
       layers.add(loader.layer(shape, prefix));
-      experts.add(
-          shape.experts() == 0 ? List.of() : loader.packed(loader.experts(shape, prefix)));
+      if (shape.experts() > 0) {
+        stored.put(i, loader.experts(shape, prefix));
+      }
     }
     float[] frequencies =
         file.find("rope_freqs.weight").map(GgufTensor::floats).orElse(new float[0]);
@@ -58,7 +75,7 @@ public record Weights(
         embedding,
         frequencies,
         layers,
-        new ResidentExperts(experts),
+        experts.apply(stored),
         loader.vector("output_norm.weight", shape.width()),
         loader.matrix(output, shape.width(), shape.vocabulary()));
   }
@@ -92,12 +109,6 @@ public record Weights(
           checked(p + "ffn_gate" + suffix, s.width(), s.hidden(), count),
           checked(p + "ffn_up" + suffix, s.width(), s.hidden(), count),
           checked(p + "ffn_down" + suffix, s.hidden(), s.width(), count));
-    }
-
-    List<Expert> packed(ExpertTensors tensors) {
-      Expert[] all = new Expert[tensors.count()];
-      workers.run(tensors.count(), (e, worker) -> all[e] = tensors.pack(e, packing));
-      return List.of(all);
     }
 
     Matrix matrix(String name, int columns, int rows) {

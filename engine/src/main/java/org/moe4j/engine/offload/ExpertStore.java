@@ -29,7 +29,6 @@ import org.moe4j.engine.model.ExpertTensors;
  * up between two parts of it.
  */
 public final class ExpertStore implements ExpertSource {
-  private final Arena arena;
   private final Packing packing;
   private final Sources sources;
   private final CacheSizes sizes;
@@ -77,7 +76,6 @@ public final class ExpertStore implements ExpertSource {
       Packing packing,
       Arena arena,
       Disk disk) {
-    this.arena = arena;
     this.packing = packing;
     this.sizes = sizes;
     this.sources = new Sources(disk);
@@ -175,12 +173,12 @@ public final class ExpertStore implements ExpertSource {
   /** Takes over those that were guessed; the others that were guessed are given up. */
   private void claim(Asked now) {
     for (Load load : List.copyOf(early)) {
-      int place = load.layer == now.layer ? now.missing(load.expert) : -1;
+      int place = load.layer.index() == now.layer.index() ? now.missing(load.expert) : -1;
       if (place < 0) {
         drop(load);
       } else {
         early.remove(load);
-        now.missing.remove((Integer) place);
+        now.missing.remove(Integer.valueOf(place));
         now.places.put(load, place);
         guessesUsed++;
         load.wanted = true;
@@ -236,40 +234,46 @@ public final class ExpertStore implements ExpertSource {
     }
   }
 
+  /** A part of an expert that a thread has taken on. */
+  private record Errand(Load load, Part part) {}
+
   /** What a thread of this store does. */
   private void serve(MemorySegment staging) {
+    Optional<Errand> errand = take(Optional.empty(), Optional.empty());
+    while (errand.isPresent()) {
+      Load load = errand.get().load;
+      Optional<RuntimeException> failure = Optional.empty();
+      try {
+        errand.get().part.read(load.expert, staging, packing, load.slot);
+      } catch (RuntimeException e) {
+        failure = Optional.of(e);
+      }
+      errand = take(errand, failure);
+    }
+  }
+
+  /** Ends an errand and waits for the next; there is none when the store is closed. */
+  private Optional<Errand> take(Optional<Errand> done, Optional<RuntimeException> failure) {
     lock.lock();
     try {
+      done.ifPresent(d -> end(d.load, failure));
       while (!closed) {
         Optional<Load> next = next();
-        if (next.isEmpty()) {
-          work.awaitUninterruptibly();
-        } else {
-          read(next.get(), staging);
+        if (next.isPresent()) {
+          Part part = next.get().begin();
+          bytesRead += part.bytes();
+          return Optional.of(new Errand(next.get(), part));
         }
+        work.awaitUninterruptibly();
       }
+      return Optional.empty();
     } finally {
       lock.unlock();
     }
   }
 
-  private void read(Load load, MemorySegment staging) {
-    Part part = load.begin();
-    bytesRead += part.bytes();
-    lock.unlock();
-    RuntimeException failure = null;
-    try {
-      part.read(load.expert, staging, packing, load.slot);
-    } catch (RuntimeException e) {
-      failure = e;
-    } finally {
-      lock.lock();
-    }
-    if (failure == null) {
-      load.end();
-    } else {
-      load.fail(failure);
-    }
+  private void end(Load load, Optional<RuntimeException> failure) {
+    failure.ifPresentOrElse(load::fail, load::end);
     if (load.over()) {
       arrive(load);
     }
@@ -341,9 +345,12 @@ public final class ExpertStore implements ExpertSource {
   @Override
   public void close() {
     lock.lock();
-    closed = true;
-    work.signalAll();
-    lock.unlock();
+    try {
+      closed = true;
+      work.signalAll();
+    } finally {
+      lock.unlock();
+    }
     for (Thread reader : readers) {
       join(reader);
     }
