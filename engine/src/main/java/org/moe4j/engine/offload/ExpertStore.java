@@ -42,6 +42,7 @@ public final class ExpertStore implements ExpertSource {
   private final List<Load> early = new ArrayList<>();
   private final Deque<Integer> guesses = new ArrayDeque<>();
   private int guessedLayer;
+  private int reading;
   private @Nullable Asked asked;
   private boolean closed;
 
@@ -256,14 +257,19 @@ public final class ExpertStore implements ExpertSource {
   private Optional<Errand> take(Optional<Errand> done, Optional<RuntimeException> failure) {
     lock.lock();
     try {
-      done.ifPresent(d -> end(d.load, failure));
+      if (done.isPresent()) {
+        reading--;
+        end(done.get().load, failure);
+      }
       while (!closed) {
         Optional<Load> next = next();
         if (next.isPresent()) {
           Part part = next.get().begin();
           bytesRead += part.bytes();
+          reading++;
           return Optional.of(new Errand(next.get(), part));
         }
+        arrived.signalAll();
         work.awaitUninterruptibly();
       }
       return Optional.empty();
@@ -337,6 +343,18 @@ public final class ExpertStore implements ExpertSource {
     lock.lock();
     try {
       return layer(layer).lru().experts();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Waits until nothing is being read and nothing is left that could be. */
+  void awaitQuiet() {
+    lock.lock();
+    try {
+      while (reading > 0 || next().isPresent()) {
+        arrived.awaitUninterruptibly();
+      }
     } finally {
       lock.unlock();
     }
@@ -433,8 +451,16 @@ public final class ExpertStore implements ExpertSource {
         memory.add(load.slot);
       }
       left -= which.size();
+      if (left == 0) {
+        settle();
+      }
       fill();
       return handed(which, memory);
+    }
+
+    /** Whatever order they arrived in, those that were missing now count as used in order. */
+    private void settle() {
+      places.values().stream().sorted().forEach(place -> layer.lru().use(experts[place]));
     }
 
     private Ready handed(List<Integer> which, List<MemorySegment> memory) {
