@@ -1,5 +1,6 @@
 package org.moe4j.engine.model;
 
+import org.moe4j.engine.cache.Cache;
 import org.moe4j.engine.gguf.Dequantise;
 import org.moe4j.engine.gguf.GgufTensor;
 import org.moe4j.engine.kernel.Activations;
@@ -35,7 +36,7 @@ final class HiddenStates {
     int at = 0;
     for (Step.Piece piece : step.pieces()) {
       int from = piece.cache().length();
-      piece.cache().grow(from + piece.tokens().length);
+      piece.cache().grow(piece.tokens());
       for (int i = 0; i < piece.tokens().length; i++) {
         caches[at] = piece.cache();
         positions[at] = from + i;
