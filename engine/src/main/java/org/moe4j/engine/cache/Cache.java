@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import org.moe4j.engine.EngineException;
 
 /**
@@ -20,6 +21,7 @@ public final class Cache implements AutoCloseable {
   private int reserved;
   private int keptPages;
   private boolean closed;
+  private volatile Optional<String> damage = Optional.empty();
 
   /** Of no positions yet. */
   public Cache(PagePool pool) {
@@ -40,6 +42,7 @@ public final class Cache implements AutoCloseable {
   /** Forgets position {@code positions} and all after it. */
   public void truncate(int positions) {
     length = Math.min(length, positions);
+    damage = Optional.empty();
     while (pages.size() > PageLayout.pages(length)) {
       pool.release(pages.removeLast());
     }
@@ -150,6 +153,16 @@ public final class Cache implements AutoCloseable {
             kAt,
             v,
             vAt);
+  }
+
+  /** Says that numbers went bad that were to be kept; for any thread. */
+  public void damaged(String what) {
+    damage = Optional.of(what);
+  }
+
+  /** What went bad since it was last cut, if anything did. */
+  public Optional<String> damage() {
+    return damage;
   }
 
   /** Lets others read the pages that are full now. To be called when no step runs. */

@@ -12,7 +12,7 @@ public record PageLayout(CachedHeads heads, int layers, int keyHeads) {
 
   /** Bytes of a page. */
   public long bytes() {
-    return layers * (keyHeads * heads.bytes());
+    return heads.bytes() * layers * keyHeads;
   }
 
   /** Where a head of a layer begins. */

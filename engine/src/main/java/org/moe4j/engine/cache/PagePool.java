@@ -184,8 +184,9 @@ public final class PagePool implements AutoCloseable {
 
   /** Forgets what is kept beyond the budget. */
   synchronized void trim() {
-    while (idle > mostKept && evict()) {
-      continue;
+    boolean more = true;
+    while (more && idle > mostKept) {
+      more = evict();
     }
   }
 

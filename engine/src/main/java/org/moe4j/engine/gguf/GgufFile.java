@@ -30,11 +30,18 @@ public final class GgufFile implements AutoCloseable {
   private final Metadata metadata;
   private final Map<String, GgufTensor> tensors;
   private final long bytes;
+  private final List<Stamp> stamps;
   private final Arena arena;
 
   private GgufFile(
-      Path path, Metadata metadata, Map<String, GgufTensor> tensors, long bytes, Arena arena) {
+      Path path,
+      Metadata metadata,
+      Map<String, GgufTensor> tensors,
+      long bytes,
+      List<Stamp> stamps,
+      Arena arena) {
     this.path = path;
+    this.stamps = stamps;
     this.metadata = metadata;
     this.tensors = tensors;
     this.bytes = bytes;
@@ -58,9 +65,11 @@ public final class GgufFile implements AutoCloseable {
 
   private static GgufFile read(Path path, Arena arena) {
     Map<String, GgufTensor> tensors = new LinkedHashMap<>();
+    List<Stamp> stamps = new ArrayList<>();
     long bytes = 0;
     Optional<Metadata> metadata = Optional.empty();
     for (Path file : shards(path)) {
+      stamps.add(Stamp.of(file));
       MemorySegment mapped = map(file, arena);
       bytes += mapped.byteSize();
       GgufHeader header = GgufHeader.read(file.toString(), mapped);
@@ -83,7 +92,7 @@ public final class GgufFile implements AutoCloseable {
               + " tensors, split.tensors.count says "
               + all.getAsLong());
     }
-    return new GgufFile(path, first, tensors, bytes, arena);
+    return new GgufFile(path, first, tensors, bytes, stamps, arena);
   }
 
   private static List<Path> shards(Path path) {
@@ -147,6 +156,16 @@ public final class GgufFile implements AutoCloseable {
    */
   public GgufTensor tensor(String name) {
     return find(name).orElseThrow(() -> new EngineException(path + ": there is no tensor " + name));
+  }
+
+  /**
+   * Makes sure that the file, or its shards, still are what was opened. A file that was replaced by
+   * another one of its name is; one that was written to is not.
+   *
+   * @throws EngineException if not
+   */
+  public void checkUnchanged() {
+    stamps.forEach(Stamp::check);
   }
 
   /** Unmaps the file; tensors must not be read any more. */

@@ -23,12 +23,12 @@ record ByteHeads(int keySize, int valueSize) implements CachedHeads {
   }
 
   private long scales() {
-    return values() + PAGE * quarter() * 4L;
+    return values() + 4L * PAGE * quarter();
   }
 
   @Override
   public long bytes() {
-    return scales() + 2 * PAGE * 4L;
+    return scales() + 8L * PAGE;
   }
 
   @Override
@@ -50,7 +50,7 @@ record ByteHeads(int keySize, int valueSize) implements CachedHeads {
     inverse = scale == 0 ? 0 : 1 / scale;
     page.set(FLOAT, at + scales() + (PAGE + position) * 4L, scale);
     int quarter = quarter();
-    long value = at + values() + position * quarter * 4L;
+    long value = at + values() + 4L * position * quarter;
     for (int d = 0; d < valueSize; d++) {
       page.set(BYTE, value + d % quarter * 4L + d / quarter, code(v[vAt + d] * inverse));
     }

@@ -22,7 +22,7 @@ record HalfHeads(int keySize, int valueSize) implements CachedHeads {
 
   @Override
   public long bytes() {
-    return values() + PAGE * half() * 4L;
+    return values() + 4L * PAGE * half();
   }
 
   @Override
@@ -38,7 +38,7 @@ record HalfHeads(int keySize, int valueSize) implements CachedHeads {
       page.set(SHORT, key + d * 128L, Float.floatToFloat16(k[kAt + d]));
     }
     int half = half();
-    long value = at + values() + position * half * 4L;
+    long value = at + values() + 4L * position * half;
     for (int d = 0; d < Math.min(half, valueSize); d++) {
       page.set(SHORT, value + d * 4L, Float.floatToFloat16(v[vAt + d]));
     }

@@ -50,6 +50,10 @@ final class HiddenStates {
         at++;
       }
     }
+    float scale = shape.scales().embedding();
+    for (int i = 0; scale != 1 && i < count * shape.width(); i++) {
+      x[i] *= scale;
+    }
   }
 
   /** How many tokens. */
@@ -67,29 +71,30 @@ final class HiddenStates {
   }
 
   /** All tokens normalised. */
-  Activations normalised(float[] scales) {
-    products.each(count, (t, worker) -> normalise(t, scales, t));
+  Activations normalised(Norm norm) {
+    products.each(count, (t, worker) -> normalise(t, norm, t));
     return normalised;
   }
 
   /** The tokens of these indices alone, normalised, in rows 0 and following. */
-  Activations normalised(float[] scales, int[] tokens) {
+  Activations normalised(Norm norm, int[] tokens) {
     for (int i = 0; i < tokens.length; i++) {
-      normalise(tokens[i], scales, i);
+      normalise(tokens[i], norm, i);
     }
     return normalised;
   }
 
-  private void normalise(int t, float[] scales, int row) {
+  private void normalise(int t, Norm norm, int row) {
     int to = normalised.at(row);
-    Norm.rms(x, t * shape.width(), scales, shape.epsilon(), normalised.values(), to);
+    norm.apply(x, t * shape.width(), shape.epsilon(), normalised.values(), to);
     normalised.quantise(row);
   }
 
   /** Adds row {@code t} of {@code rows} to token {@code t}. */
   void add(int t, float[] rows) {
+    float scale = shape.scales().residual();
     for (int i = t * shape.width(); i < (t + 1) * shape.width(); i++) {
-      x[i] += rows[i];
+      x[i] += scale * rows[i];
     }
   }
 }

@@ -1,10 +1,9 @@
 package org.moe4j.engine.model;
 
 import java.util.Arrays;
-import org.moe4j.engine.EngineException;
+import java.util.function.IntBinaryOperator;
 import org.moe4j.engine.cache.Cache;
 import org.moe4j.engine.cache.PageLayout;
-import org.moe4j.engine.kernel.Activations;
 import org.moe4j.engine.kernel.Attention;
 import org.moe4j.engine.kernel.CachedHeads;
 import org.moe4j.engine.kernel.Workers;
@@ -18,7 +17,7 @@ import org.moe4j.engine.kernel.Workers;
  * nothing but its position, so the bits of a token's result depend neither on its companions nor on
  * how spans are shared out among threads.
  */
-final class PagedAttention {
+final class CachedAttention {
   private static final int SPAN = 512;
   private static final int PAGE = PageLayout.POSITIONS;
 
@@ -28,35 +27,27 @@ final class PagedAttention {
   /** The largest number of half precision. */
   private static final float MOST = 65504;
 
-  /**
-   * What a layer sees.
-   *
-   * @param scale of products before softmax
-   * @param window how many positions a token sees, its own among them; as many as there are if 0
-   * @param sinks a score of each head that takes part in its softmax and has no value; or none
-   */
-  @SuppressWarnings("ArrayRecordComponent") // handed over, never compared
-  record View(float scale, int window, float[] sinks) {}
-
+  private final AttentionShape shape;
   private final int keyHeads;
   private final int group;
-  private final int keySize;
-  private final int valueSize;
   private final Workers workers;
   private final Scratch[] scratch;
   private int[] tiles = {};
   private Partial[] partials = {};
 
-  /** Of {@code heads} heads of queries, as many to each of {@code keyHeads} as to another. */
-  PagedAttention(int heads, int keyHeads, int keySize, int valueSize, Workers workers) {
-    this.keyHeads = keyHeads;
-    this.group = heads / keyHeads;
-    this.keySize = keySize;
-    this.valueSize = valueSize;
-    this.workers = workers;
+  /** Of a model's heads. */
+  CachedAttention(AttentionShape shape, Products products) {
+    this.shape = shape;
+    this.keyHeads = shape.keyHeads();
+    this.group = shape.heads() / keyHeads;
+    this.workers = products.workers();
     this.scratch = new Scratch[workers.count()];
     Arrays.setAll(scratch, i -> new Scratch());
   }
+
+  /** Where results go, and what else takes part in their softmax. */
+  @SuppressWarnings("ArrayRecordComponent") // handed over, never compared
+  private record Result(float[] sinks, float[] to, IntBinaryOperator place) {}
 
   /** Sums of values of a tile's rows, undivided, with each row's largest score and sum. */
   private static final class Partial {
@@ -90,12 +81,11 @@ final class PagedAttention {
   /**
    * Keeps the keys and values of a layer.
    *
-   * @param k of all tokens, all key heads of one behind the other
+   * @param k of each token the keys of all heads, {@code kStride} numbers from one to the next
    */
-  void store(int layer, HiddenStates states, float[] k, float[] v) {
-    int n = states.count();
-    Workers.Job job = (head, worker) -> storeHead(layer, states, head, k, v);
-    if (n * keySize < 2048) {
+  void store(int layer, HiddenStates states, float[] k, int kStride, float[] v, int vStride) {
+    Workers.Job job = (head, worker) -> storeHead(layer, states, head, k, kStride, v, vStride);
+    if (states.count() * kStride < 8192) {
       for (int head = 0; head < keyHeads; head++) {
         job.run(head, 0);
       }
@@ -104,16 +94,15 @@ final class PagedAttention {
     }
   }
 
-  private void storeHead(int layer, HiddenStates states, int head, float[] k, float[] v) {
+  private void storeHead(
+      int layer, HiddenStates states, int head, float[] k, int kStride, float[] v, int vStride) {
     for (int t = 0; t < states.count(); t++) {
-      int kAt = (t * keyHeads + head) * keySize;
-      int vAt = (t * keyHeads + head) * valueSize;
-      if (!(most(k, kAt, keySize) <= MOST && most(v, vAt, valueSize) <= MOST)) {
-        throw new EngineException(
-            "layer "
-                + layer
-                + ": keys or values are not finite numbers of half precision; the weights are"
-                + " damaged");
+      int kAt = t * kStride + head * shape.keySize();
+      int vAt = t * vStride + head * shape.valueSize();
+      if (!(most(k, kAt, shape.keySize()) <= MOST && most(v, vAt, shape.valueSize()) <= MOST)) {
+        states
+            .cache(t)
+            .damaged("keys or values of layer " + layer + " do not fit into half precision");
       }
       states.cache(t).store(layer, head, states.positions()[t], k, kAt, v, vAt);
     }
@@ -129,12 +118,21 @@ final class PagedAttention {
   }
 
   /**
-   * Attends.
+   * Attention of all heads of all tokens.
    *
-   * @param q queries of all tokens, all heads of one behind the other
-   * @param out receives all heads' results of token t in row t
+   * @param queries of each token all heads
+   * @param sinks of each head a logit that takes part in the softmax without a value; or none
+   * @param to receives a value for each token and head
+   * @param place where in {@code to} it begins
    */
-  void run(int layer, HiddenStates states, View view, float[] q, Activations out) {
+  void run(
+      int layer,
+      HiddenStates states,
+      float[] queries,
+      float[] sinks,
+      float[] to,
+      IntBinaryOperator place) {
+    Result result = new Result(sinks, to, place);
     int blocks = Math.ceilDiv(group, ROWS);
     int count = tile(states);
     int jobs = count * keyHeads * blocks;
@@ -148,12 +146,12 @@ final class PagedAttention {
           (job, worker) -> {
             Tile tile = tile(states, job, count, blocks);
             Scratch s = scratch[worker];
-            load(tile, q, s);
-            attend(layer, states, tile, view, s);
-            finish(tile, s.all, view, out);
+            load(tile, queries, s);
+            attend(layer, states, tile, s);
+            finish(tile, s.all, result);
           });
     } else {
-      split(layer, states, view, q, out, jobs, count, blocks, spans);
+      split(layer, states, queries, result, jobs, count, blocks, spans);
     }
   }
 
@@ -161,9 +159,8 @@ final class PagedAttention {
   private void split(
       int layer,
       HiddenStates states,
-      View view,
-      float[] q,
-      Activations out,
+      float[] queries,
+      Result result,
       int jobs,
       int count,
       int blocks,
@@ -176,8 +173,8 @@ final class PagedAttention {
         jobs * spans,
         (job, worker) -> {
           Tile tile = tile(states, job / spans, count, blocks);
-          load(tile, q, scratch[worker]);
-          span(layer, states, tile, job % spans, view, scratch[worker], partials[job]);
+          load(tile, queries, scratch[worker]);
+          span(layer, states, tile, job % spans, scratch[worker], partials[job]);
         });
     workers.run(
         jobs,
@@ -187,7 +184,7 @@ final class PagedAttention {
           for (int i = 1; i < spans; i++) {
             merge(tile, all, partials[job * spans + i]);
           }
-          finish(tile, all, view, out);
+          finish(tile, all, result);
         });
   }
 
@@ -223,32 +220,32 @@ final class PagedAttention {
         Math.min(ROWS, group - first));
   }
 
-  private void load(Tile tile, float[] q, Scratch s) {
-    int width = keyHeads * group * keySize;
+  private void load(Tile tile, float[] queries, Scratch s) {
+    int keySize = shape.keySize();
+    int width = shape.heads() * keySize;
     if (s.queries.length < ROWS * keySize) {
       s.queries = new float[ROWS * keySize];
     }
     int row = tile.heads() * keySize;
     for (int t = 0; t < tile.tokens(); t++) {
       int from = (tile.token() + t) * width + tile.head() * keySize;
-      System.arraycopy(q, from, s.queries, t * row, row);
+      System.arraycopy(queries, from, s.queries, t * row, row);
     }
   }
 
-  private void attend(int layer, HiddenStates states, Tile tile, View view, Scratch s) {
+  private void attend(int layer, HiddenStates states, Tile tile, Scratch s) {
     int last = states.positions()[tile.token() + tile.tokens() - 1];
-    int first = view.window() == 0 ? 0 : states.positions()[tile.token()] - view.window() + 1;
-    int from = Math.max(0, first) / SPAN;
-    span(layer, states, tile, from, view, s, s.all);
+    int from = shape.first(layer, states.positions()[tile.token()]) / SPAN;
+    span(layer, states, tile, from, s, s.all);
     for (int i = from + 1; i <= last / SPAN; i++) {
-      span(layer, states, tile, i, view, s, s.span);
+      span(layer, states, tile, i, s, s.span);
       merge(tile, s.all, s.span);
     }
   }
 
   /** Softmax and values of one span. */
   private void span(
-      int layer, HiddenStates states, Tile tile, int span, View view, Scratch s, Partial to) {
+      int layer, HiddenStates states, Tile tile, int span, Scratch s, Partial to) {
     CachedHeads heads = tile.cache().layout().heads();
     long at = tile.cache().layout().at(layer, tile.keyHead());
     int rows = tile.rows();
@@ -256,8 +253,7 @@ final class PagedAttention {
     int last = 0;
     for (int r = 0; r < rows; r++) {
       int position = states.positions()[tile.token() + r / tile.heads()];
-      int begin = view.window() == 0 ? 0 : Math.max(0, position - view.window() + 1);
-      s.from[r] = Math.clamp(begin - (long) span * SPAN, 0, SPAN);
+      s.from[r] = Math.clamp(shape.first(layer, position) - (long) span * SPAN, 0, SPAN);
       s.to[r] = Math.clamp(position + 1 - (long) span * SPAN, s.from[r], SPAN);
       if (s.to[r] > s.from[r]) {
         first = Math.min(first, s.from[r]);
@@ -268,7 +264,7 @@ final class PagedAttention {
       heads.scores(
           tile.cache().page((span * SPAN + p) / PAGE), at, s.queries, rows, s.scores, p, SPAN);
     }
-    softmax(rows, view.scale(), s, to);
+    softmax(rows, shape.scale(), s, to);
     if (to.values.length < ROWS * heads.room()) {
       to.values = new float[ROWS * heads.room()];
     }
@@ -363,20 +359,21 @@ final class PagedAttention {
     }
   }
 
-  private void finish(Tile tile, Partial all, View view, Activations out) {
+  private void finish(Tile tile, Partial all, Result result) {
     int room = tile.cache().layout().heads().room();
     for (int r = 0; r < tile.rows(); r++) {
       int head = tile.head() + r % tile.heads();
       float share = 1;
       float sum = all.sum[r];
-      if (view.sinks().length > 0) {
-        float most = Math.max(all.most[r], view.sinks()[head]);
+      if (result.sinks().length > 0) {
+        float sink = result.sinks()[head];
+        float most = Math.max(all.most[r], sink);
         share = Attention.exp(all.most[r] - most);
-        sum = sum * share + Attention.exp(view.sinks()[head] - most);
+        sum = sum * share + Attention.exp(sink - most);
       }
-      int to = out.at(tile.token() + r / tile.heads()) + head * valueSize;
-      for (int d = 0; d < valueSize; d++) {
-        out.values()[to + d] = all.values[r * room + d] * share / sum;
+      int at = result.place().applyAsInt(tile.token() + r / tile.heads(), head);
+      for (int d = 0; d < shape.valueSize(); d++) {
+        result.to()[at + d] = all.values[r * room + d] * share / sum;
       }
     }
   }
