@@ -30,6 +30,7 @@ public final class GgufFile implements AutoCloseable {
   private final Metadata metadata;
   private final Map<String, GgufTensor> tensors;
   private final Map<Path, MemorySegment> mapped;
+  private final List<Stamp> stamps;
   private final Arena arena;
 
   private GgufFile(
@@ -37,8 +38,10 @@ public final class GgufFile implements AutoCloseable {
       Metadata metadata,
       Map<String, GgufTensor> tensors,
       Map<Path, MemorySegment> mapped,
+      List<Stamp> stamps,
       Arena arena) {
     this.path = path;
+    this.stamps = stamps;
     this.metadata = metadata;
     this.tensors = tensors;
     this.mapped = mapped;
@@ -66,8 +69,10 @@ public final class GgufFile implements AutoCloseable {
   private static GgufFile read(Path path, Arena arena) {
     Map<String, GgufTensor> tensors = new LinkedHashMap<>();
     Map<Path, MemorySegment> all = new LinkedHashMap<>();
+    List<Stamp> stamps = new ArrayList<>();
     Optional<Metadata> metadata = Optional.empty();
     for (Path file : shards(path)) {
+      stamps.add(Stamp.of(file));
       MemorySegment mapped = map(file, arena);
       all.put(file, mapped);
       GgufHeader header = GgufHeader.read(file.toString(), mapped);
@@ -90,7 +95,7 @@ public final class GgufFile implements AutoCloseable {
               + " tensors, split.tensors.count says "
               + stated.getAsLong());
     }
-    return new GgufFile(path, first, tensors, all, arena);
+    return new GgufFile(path, first, tensors, all, stamps, arena);
   }
 
   private static List<Path> shards(Path path) {
@@ -165,6 +170,16 @@ public final class GgufFile implements AutoCloseable {
    */
   public GgufTensor tensor(String name) {
     return find(name).orElseThrow(() -> new EngineException(path + ": there is no tensor " + name));
+  }
+
+  /**
+   * Makes sure that the file, or its shards, still are what was opened. A file that was replaced by
+   * another one of its name is; one that was written to is not.
+   *
+   * @throws EngineException if not
+   */
+  public void checkUnchanged() {
+    stamps.forEach(Stamp::check);
   }
 
   /** Unmaps the file; tensors must not be read any more. */

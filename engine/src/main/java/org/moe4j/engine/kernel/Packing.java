@@ -31,11 +31,27 @@ public final class Packing {
    * without loops of their own become floats.
    */
   public Matrix pack(GgufTensor tensor, int index, int rows) {
-    long bytes = rows * tensor.rowBytes();
-    GgmlType type = tensor.type();
-    MemorySegment to = arena.allocate(bytes(type, rows, tensor.columns()), 64);
-    pack(type, tensor.data().asSlice(index * bytes, bytes), rows, tensor.columns(), to);
-    return matrix(type, rows, tensor.columns(), to);
+    return packRows(tensor, (long) index * rows, rows);
+  }
+
+  /** The matrix of {@code rows} rows of {@code tensor} from row {@code from} on. */
+  public Matrix packRows(GgufTensor tensor, long from, int rows) {
+    return pack(
+        tensor.type(),
+        tensor.data().asSlice(from * tensor.rowBytes(), rows * tensor.rowBytes()),
+        rows,
+        tensor.columns());
+  }
+
+  /** A matrix of floats, row after row. */
+  public Matrix pack(float[] matrix, int rows, int columns) {
+    return pack(GgmlType.F32, MemorySegment.ofArray(matrix), rows, columns);
+  }
+
+  private Matrix pack(GgmlType type, MemorySegment stored, int rows, int columns) {
+    MemorySegment to = arena.allocate(bytes(type, rows, columns), 64);
+    pack(type, stored, rows, columns, to);
+    return matrix(type, rows, columns, to);
   }
 
   /**

@@ -14,21 +14,24 @@ final class Guess {
   /** Tokens of a step that are looked at: of many, some ask for nearly all experts already. */
   private static final int MOST = 16;
 
-  private final Shape shape;
+  private final MixtureShape shape;
   private final List<Layer> layers;
   private final ExpertSource source;
   private final Products products;
+  private final Routing routing;
   private final Activations input;
   private final float[] logits;
 
-  Guess(Shape shape, List<Layer> layers, ExpertSource source, Products products) {
-    this.shape = shape;
-    this.layers = layers;
-    this.source = source;
+  Guess(Weights model, Products products) {
+    this.shape = model.shape().mixture();
+    this.layers = model.layers();
+    this.source = model.experts();
     this.products = products;
-    this.input = new Activations(shape.width());
+    this.routing = new Routing(shape);
+    this.input = new Activations(model.shape().width());
     this.logits = new float[MOST * shape.experts()];
     input.reserve(MOST);
+    routing.reserve(MOST);
   }
 
   /** Tells the source what will likely be asked for after layer {@code index}. */
@@ -37,34 +40,32 @@ final class Guess {
     if (source.ahead() == 0 || next == layers.size() || layers.get(next).router().isEmpty()) {
       return;
     }
-    Layer layer = layers.get(next);
+    Layer.Router router = layers.get(next).router().get();
     int n = Math.min(MOST, states.count());
     for (int t = 0; t < n; t++) {
-      states.normalise(t, layer.forwardNorm(), input, t);
+      states.normalise(t, layers.get(next).forwardNorm(), input, t);
     }
-    products.multiply(input, n, layer.router(), List.of(logits));
+    products.multiply(input, n, List.of(router.logits()), List.of(logits));
+    for (int t = 0; t < n; t++) {
+      routing.choose(t, logits, t * shape.experts(), router.preference());
+    }
     source.guess(next, likeliest(n));
   }
 
-  /** Experts by how many tokens would pick them, the higher logit first if equally many. */
+  /** Experts by how many tokens would pick them, those picked first in front if equally many. */
   private int[] likeliest(int n) {
     int[] picks = new int[shape.experts()];
-    float[] most = new float[shape.experts()];
+    int[] first = new int[shape.experts()];
     for (int t = 0; t < n; t++) {
-      int row = t * shape.experts();
-      IntStream.range(0, shape.experts())
-          .boxed()
-          .sorted(Comparator.comparingDouble(e -> -logits[row + e]))
-          .limit(shape.used())
-          .forEach(
-              e -> {
-                most[e] = picks[e]++ == 0 ? logits[row + e] : Math.max(most[e], logits[row + e]);
-              });
+      for (int i = 0; i < shape.used(); i++) {
+        int e = routing.chosen(t, i);
+        first[e] = picks[e]++ == 0 ? i : Math.min(first[e], i);
+      }
     }
-    return IntStream.range(0, shape.experts())
+    return IntStream.range(0, picks.length)
         .filter(e -> picks[e] > 0)
         .boxed()
-        .sorted(Comparator.comparingInt((Integer e) -> -picks[e]).thenComparingDouble(e -> -most[e]))
+        .sorted(Comparator.comparingInt((Integer e) -> -picks[e]).thenComparingInt(e -> first[e]))
         .mapToInt(e -> e)
         .toArray();
   }

@@ -61,23 +61,34 @@ final class Products {
   }
 
   /** Products of several matrices with the first {@code n} rows of {@code from}. */
-  void multiply(Activations from, int n, List<Matrix> matrices, List<float[]> to) {
+  void multiply(Activations from, int n, List<Affine> products, List<float[]> to) {
     int panels = 0;
-    for (Matrix m : matrices) {
-      panels += m.panels();
+    for (Affine product : products) {
+      panels += product.matrix().panels();
     }
     workers.run(
         panels,
         (job, worker) -> {
           int which = 0;
           int panel = job;
-          while (panel >= matrices.get(which).panels()) {
-            panel -= matrices.get(which++).panels();
+          while (panel >= products.get(which).matrix().panels()) {
+            panel -= products.get(which++).matrix().panels();
           }
-          Matrix m = matrices.get(which);
+          Matrix m = products.get(which).matrix();
           m.multiply(panel, from, rows, 0, n, first[worker]);
+          shift(first[worker], n, products.get(which).bias(), panel);
           scatter(first[worker], n, m, panel, to.get(which), 0);
         });
+  }
+
+  /** Adds a bias, if there is one, to a panel's products. */
+  static void shift(float[] panel, int n, float[] bias, int index) {
+    int width = Math.min(Matrix.PANEL, bias.length - index * Matrix.PANEL);
+    for (int i = 0; i < n; i++) {
+      for (int d = 0; d < width; d++) {
+        panel[i * Matrix.PANEL + d] += bias[index * Matrix.PANEL + d];
+      }
+    }
   }
 
   /** Puts a panel's products into rows {@code row} and following of a whole product. */

@@ -464,8 +464,10 @@ public final class ExpertStore implements ExpertSource {
     }
 
     private Ready handed(List<Integer> which, List<MemorySegment> memory) {
-      List<Expert> usable =
-          memory.stream().map(slot -> layer.stored().expert(slot, packing)).toList();
+      List<Expert> usable = new ArrayList<>(which.size());
+      for (int i = 0; i < which.size(); i++) {
+        usable.add(layer.stored().expert(experts[which.get(i)], memory.get(i), packing));
+      }
       return new Ready(which.stream().mapToInt(i -> i).toArray(), usable);
     }
 

@@ -79,8 +79,8 @@ record StoredLayer(ExpertTensors tensors, List<Part> parts, long bytes, List<Lon
     return parts.stream().mapToLong(Part::bytes).sum();
   }
 
-  /** The expert that lies in {@code slot}. */
-  Expert expert(MemorySegment slot, Packing packing) {
+  /** Expert {@code e}, which lies in {@code slot}. */
+  Expert expert(int e, MemorySegment slot, Packing packing) {
     List<GgufTensor> all = List.of(tensors.gate(), tensors.up(), tensors.down());
     Matrix[] matrices = new Matrix[all.size()];
     long at = 0;
@@ -90,6 +90,6 @@ record StoredLayer(ExpertTensors tensors, List<Part> parts, long bytes, List<Lon
       matrices[i] = packing.matrix(t.type(), rows(t, tensors.count()), t.columns(), packed);
       at = ends.get(i);
     }
-    return new Expert(matrices[0], matrices[1], matrices[2]);
+    return new Expert(matrices[0], matrices[1], matrices[2], tensors.biases(e));
   }
 }

@@ -15,6 +15,7 @@ import org.moe4j.engine.kernel.Activations;
 import org.moe4j.engine.kernel.Matrix;
 import org.moe4j.engine.kernel.Packing;
 import org.moe4j.engine.model.Expert;
+import org.moe4j.engine.model.Expert.Biases;
 import org.moe4j.engine.model.ExpertTensors;
 
 /** A file of nothing but experts: layers 1, 2 and 4 route, the last in another type. */
@@ -48,7 +49,8 @@ final class StoredExperts implements AutoCloseable {
               HIDDEN,
               file.tensor("gate." + layer),
               file.tensor("up." + layer),
-              file.tensor("down." + layer));
+              file.tensor("down." + layer),
+              Biases.NONE);
       layers.put(layer, tensors);
       List<float[]> all = new ArrayList<>();
       for (int e = 0; e < COUNT; e++) {
