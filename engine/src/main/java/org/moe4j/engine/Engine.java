@@ -2,13 +2,20 @@ package org.moe4j.engine;
 
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.IntPredicate;
+import org.moe4j.engine.cache.Cache;
+import org.moe4j.engine.cache.CacheStatistics;
+import org.moe4j.engine.cache.PageLayout;
+import org.moe4j.engine.cache.PagePool;
 import org.moe4j.engine.gguf.GgufFile;
 import org.moe4j.engine.gguf.Metadata;
+import org.moe4j.engine.kernel.CachedHeads;
 import org.moe4j.engine.kernel.Workers;
-import org.moe4j.engine.model.Cache;
+import org.moe4j.engine.model.AttentionShape;
 import org.moe4j.engine.model.Forward;
 import org.moe4j.engine.model.Shape;
 import org.moe4j.engine.model.Step;
@@ -30,6 +37,7 @@ public final class Engine implements AutoCloseable {
   private final Workers workers;
   private final Weights weights;
   private final Forward forward;
+  private final PagePool pool;
   private boolean closed;
 
   private Engine(
@@ -40,6 +48,19 @@ public final class Engine implements AutoCloseable {
     this.workers = workers;
     this.weights = weights;
     this.forward = new Forward(weights, workers);
+    this.pool = new PagePool(layout(weights.shape(), options), options.cacheBytes(), options.keptBytes());
+  }
+
+  /** The JVM's way to say that mapped memory has no file behind it any more. */
+  private static EngineException unreadable(Path path, InternalError e) {
+    return new EngineException(
+        path + ": was truncated or cannot be read any more; open it anew", e);
+  }
+
+  private static PageLayout layout(Shape shape, EngineOptions options) {
+    AttentionShape a = shape.attention();
+    CachedHeads heads = CachedHeads.of(options.cacheType(), a.keySize(), a.valueSize());
+    return new PageLayout(heads, shape.layers(), a.keyHeads());
   }
 
   /** {@link #open(Path, EngineOptions)} with {@link EngineOptions#DEFAULT}. */
@@ -58,11 +79,16 @@ public final class Engine implements AutoCloseable {
     Workers workers = new Workers(options.threads());
     try {
       Weights weights = Weights.load(file, arena, options.exact(), workers);
-      return new Engine(file, options, arena, workers, weights);
+      Engine engine = new Engine(file, options, arena, workers, weights);
+      file.checkUnchanged();
+      return engine;
     } catch (RuntimeException | Error e) {
       workers.close();
       arena.close();
       file.close();
+      if (e instanceof InternalError fault) {
+        throw unreadable(path, fault);
+      }
       throw e;
     }
   }
@@ -77,9 +103,14 @@ public final class Engine implements AutoCloseable {
     return weights.shape();
   }
 
-  /** Begins an empty sequence. */
+  /** What keys and values take, and what was found of prompts. */
+  public CacheStatistics cacheStatistics() {
+    return pool.statistics();
+  }
+
+  /** Begins an empty sequence; close it when it is done. */
   public Sequence sequence() {
-    return new Sequence(new Cache(shape()));
+    return new Sequence(this, new Cache(pool));
   }
 
   /**
@@ -109,11 +140,109 @@ public final class Engine implements AutoCloseable {
         }
       }
     }
-    return forward.run(
-        new Step(
-            additions.stream()
-                .map(a -> new Step.Piece(a.sequence().cache(), a.tokens(), a.every()))
-                .toList()));
+    for (Addition a : additions) {
+      reserve(a);
+    }
+    int[] lengths = additions.stream().mapToInt(a -> a.sequence().length()).toArray();
+    List<Outcome> outcomes = run(additions);
+    for (Outcome outcome : outcomes) {
+      if (outcome.failure().isPresent()) {
+        undo(additions, lengths);
+        throw outcome.failure().get();
+      }
+    }
+    return outcomes.stream().flatMap(o -> o.logits().stream()).toArray(float[][]::new);
+  }
+
+  private static void undo(List<Addition> additions, int[] lengths) {
+    for (int i = 0; i < lengths.length; i++) {
+      additions.get(i).sequence().cache().truncate(lengths[i]);
+    }
+  }
+
+  private void reserve(Addition a) {
+    int length = a.sequence().length() + a.tokens().length;
+    if (!a.sequence().cache().reserve(length)) {
+      throw new EngineException(
+          file.path()
+              + ": "
+              + options.cacheBytes()
+              + " bytes for keys and values are used up, and a sequence of "
+              + length
+              + " tokens takes "
+              + pool.bytes(length)
+              + "; close other sequences or give more");
+    }
+  }
+
+  /**
+   * What became of an addition.
+   *
+   * @param logits those that were wanted, if nothing failed
+   */
+  record Outcome(List<float[]> logits, Optional<EngineException> failure) {}
+
+  /**
+   * A step whose additions are in order and have their memory. A sequence whose numbers go bad is
+   * as it was before; the others go on. If the step itself fails, all are as they were.
+   */
+  synchronized List<Outcome> run(List<Addition> additions) {
+    if (closed) {
+      throw new EngineException(file.path() + ": the model is closed");
+    }
+    int[] lengths = additions.stream().mapToInt(a -> a.sequence().length()).toArray();
+    List<Outcome> outcomes = new ArrayList<>();
+    try {
+      file.checkUnchanged();
+      float[][] logits = forward.run(pass(additions));
+      int at = 0;
+      for (Addition a : additions) {
+        int count = a.every() ? a.tokens().length : 1;
+        outcomes.add(outcome(a, List.of(logits).subList(at, at + count)));
+        at += count;
+      }
+      return outcomes;
+    } catch (InternalError e) {
+      throw unreadable(file.path(), e);
+    } finally {
+      for (int i = 0; i < lengths.length; i++) {
+        Cache cache = additions.get(i).sequence().cache();
+        if (i < outcomes.size() && outcomes.get(i).failure().isEmpty()) {
+          cache.publish();
+        } else {
+          cache.truncate(lengths[i]);
+        }
+      }
+    }
+  }
+
+  private static Step pass(List<Addition> additions) {
+    return new Step(
+        additions.stream()
+            .map(a -> new Step.Piece(a.sequence().cache(), a.tokens(), a.every()))
+            .toList());
+  }
+
+  private Outcome outcome(Addition a, List<float[]> logits) {
+    Optional<String> damage = a.sequence().cache().damage();
+    boolean finite = logits.stream().allMatch(Engine::finite);
+    if (damage.isEmpty() && finite) {
+      return new Outcome(logits, Optional.empty());
+    }
+    String what = damage.orElse("logits are not finite numbers");
+    return new Outcome(
+        List.of(),
+        Optional.of(
+            new EngineException(
+                file.path() + ": " + what + "; its weights are damaged or too large")));
+  }
+
+  private static boolean finite(float[] logits) {
+    int most = 0;
+    for (float x : logits) {
+      most = Math.max(most, Float.floatToRawIntBits(x) & Integer.MAX_VALUE);
+    }
+    return most < Float.floatToRawIntBits(Float.POSITIVE_INFINITY);
   }
 
   private void check(Addition addition) {
@@ -144,13 +273,31 @@ public final class Engine implements AutoCloseable {
 
   /**
    * Puts a prompt of any length behind {@code sequence}, in pieces of {@link EngineOptions#batch}.
+   * An empty sequence takes over what is kept of the prompt.
    *
    * @return the logits after its last token
    */
   public float[] prompt(Sequence sequence, int[] tokens) {
-    check(new Addition(sequence, tokens, false));
+    Addition all = new Addition(sequence, tokens, false);
+    int before = sequence.length();
+    synchronized (this) {
+      check(all);
+      if (before == 0) {
+        sequence.cache().begin(tokens, tokens.length);
+      }
+      reserve(all);
+    }
+    try {
+      return rest(sequence, tokens, sequence.length() - before);
+    } catch (EngineException e) {
+      sequence.truncate(before);
+      throw e;
+    }
+  }
+
+  private float[] rest(Sequence sequence, int[] tokens, int done) {
     float[] logits = {};
-    for (int from = 0; from < tokens.length; from += options.batch()) {
+    for (int from = done; from < tokens.length; from += options.batch()) {
       int[] piece =
           Arrays.copyOfRange(tokens, from, Math.min(tokens.length, from + options.batch()));
       logits = step(List.of(new Addition(sequence, piece, false)))[0];
@@ -165,7 +312,12 @@ public final class Engine implements AutoCloseable {
    * @return all new tokens; fewer than asked for if the context is full
    */
   public int[] generate(int[] prompt, Sampling how, IntPredicate each) {
-    Sequence sequence = sequence();
+    try (Sequence sequence = sequence()) {
+      return generate(sequence, prompt, how, each);
+    }
+  }
+
+  private int[] generate(Sequence sequence, int[] prompt, Sampling how, IntPredicate each) {
     Sampler sampler = new Sampler(how);
     float[] logits = prompt(sequence, prompt);
     for (int token : prompt) {
@@ -194,6 +346,7 @@ public final class Engine implements AutoCloseable {
     if (!closed) {
       closed = true;
       workers.close();
+      pool.close();
       arena.close();
       file.close();
     }

@@ -29,16 +29,8 @@ public final class Forward {
     this.rotary = new Rotary(shape.rotary(), model.divisors());
     this.states = new HiddenStates(shape, products);
     this.attention = new AttentionBlock(shape, rotary, products);
-    this.feedForward = new FeedForward(shape, sharedWidth(model), model.experts(), products);
+    this.feedForward = new FeedForward(model, products);
     this.placesOfAToken = Math.max(shape.attention().heads(), Math.max(1, shape.mixture().used()));
-  }
-
-  private static int sharedWidth(Weights model) {
-    return model.layers().stream()
-        .flatMap(l -> l.shared().stream())
-        .mapToInt(s -> s.network().gate().rows())
-        .max()
-        .orElse(0);
   }
 
   /**

@@ -43,10 +43,7 @@ final class HeadAttention {
           prepare(q, t * queries, shape.heads(), w.queryNorm(), t);
           prepare(k, t * shape.keyWidth(), shape.keyHeads(), w.keyNorm(), t);
         });
-    for (int t = 0; t < n; t++) {
-      int position = states.positions()[t];
-      states.cache(t).store(index, position, k, t * shape.keyWidth(), v, t * shape.valueWidth());
-    }
+    attention.store(index, states, k, shape.keyWidth(), v, shape.valueWidth());
     attention.run(
         index,
         states,

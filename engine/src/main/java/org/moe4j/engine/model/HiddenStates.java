@@ -1,5 +1,6 @@
 package org.moe4j.engine.model;
 
+import org.moe4j.engine.cache.Cache;
 import org.moe4j.engine.gguf.Dequantise;
 import org.moe4j.engine.gguf.GgufTensor;
 import org.moe4j.engine.kernel.Activations;
@@ -35,7 +36,7 @@ final class HiddenStates {
     int at = 0;
     for (Step.Piece piece : step.pieces()) {
       int from = piece.cache().length();
-      piece.cache().grow(from + piece.tokens().length);
+      piece.cache().grow(piece.tokens());
       for (int i = 0; i < piece.tokens().length; i++) {
         caches[at] = piece.cache();
         positions[at] = from + i;
@@ -84,9 +85,13 @@ final class HiddenStates {
   }
 
   private void normalise(int t, Norm norm, int row) {
-    int to = normalised.at(row);
-    norm.apply(x, t * shape.width(), shape.epsilon(), normalised.values(), to);
-    normalised.quantise(row);
+    normalise(t, norm, normalised, row);
+  }
+
+  /** Token {@code t} normalised into a row of {@code rows}. */
+  void normalise(int t, Norm norm, Activations rows, int row) {
+    norm.apply(x, t * shape.width(), shape.epsilon(), rows.values(), rows.at(row));
+    rows.quantise(row);
   }
 
   /** Adds row {@code t} of {@code rows} to token {@code t}. */

@@ -53,10 +53,7 @@ final class LatentAttention {
     reserve(n);
     project(w, input, n);
     products.each(n, (t, worker) -> prepare(w, t, n));
-    for (int t = 0; t < n; t++) {
-      int row = t * shape.keySize();
-      states.cache(t).store(index, states.positions()[t], down, row, down, row);
-    }
+    attention.store(index, states, down, shape.keySize(), down, shape.keySize());
     perHead(w.keyUp(), plain, n, queries, shape.heads() * shape.keySize(), shape.keySize());
     attention.run(
         index, states, queries, new float[0], seen.values(), (t, head) -> seen.at(head * n + t));
