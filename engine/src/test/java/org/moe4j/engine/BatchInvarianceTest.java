@@ -23,15 +23,15 @@ import org.moe4j.engine.Engine.Addition;
  * computed or found.
  */
 class BatchInvarianceTest {
-  private static final int CONTEXT = 1100;
+  private static final int CONTEXT = 640;
 
   @TempDir Path folder;
 
   /** Texts of which many begin alike, some longer than a span of softmax. */
   private static List<int[]> texts(Random random) {
     List<int[]> all = new ArrayList<>();
-    for (int i = 0; i < 8; i++) {
-      int[] text = text(random.nextInt(3), random.nextInt(1, i < 2 ? CONTEXT : 200));
+    for (int i = 0; i < 7; i++) {
+      int[] text = text(random.nextInt(3), random.nextInt(1, i < 2 ? CONTEXT : 150));
       int changed = random.nextInt(text.length);
       if (random.nextInt(3) > 0) {
         text[changed] = random.nextInt(288);
