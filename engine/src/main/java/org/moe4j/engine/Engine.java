@@ -113,6 +113,32 @@ public final class Engine implements AutoCloseable {
     return new Sequence(this, new Cache(pool));
   }
 
+  /** Begins to continue many texts together. */
+  public Batch batch(BatchOptions limits) {
+    return new Batch(this, limits);
+  }
+
+  /** See {@link Cache#begin}. */
+  synchronized boolean begin(Sequence sequence, int[] prompt, int positions) {
+    checkOpen();
+    return sequence.cache().begin(prompt, positions);
+  }
+
+  /** Refuses a sequence for which there is no memory even if it is the only one. */
+  void checkFits(int positions) {
+    if (!pool.fits(positions)) {
+      throw new EngineException(
+          file.path()
+              + ": "
+              + positions
+              + " tokens take "
+              + pool.bytes(positions)
+              + " bytes of keys and values, more than the "
+              + options.cacheBytes()
+              + " there are for all; ask for fewer tokens or give more");
+    }
+  }
+
   /**
    * Tokens to put behind a sequence.
    *
@@ -129,9 +155,7 @@ public final class Engine implements AutoCloseable {
    *     model's context or is named twice, or nothing is added to it
    */
   public synchronized float[][] step(List<Addition> additions) {
-    if (closed) {
-      throw new EngineException(file.path() + ": the model is closed");
-    }
+    checkOpen();
     for (int i = 0; i < additions.size(); i++) {
       check(additions.get(i));
       for (int j = 0; j < i; j++) {
@@ -152,6 +176,12 @@ public final class Engine implements AutoCloseable {
       }
     }
     return outcomes.stream().flatMap(o -> o.logits().stream()).toArray(float[][]::new);
+  }
+
+  private void checkOpen() {
+    if (closed) {
+      throw new EngineException(file.path() + ": the model is closed");
+    }
   }
 
   private static void undo(List<Addition> additions, int[] lengths) {
@@ -187,9 +217,7 @@ public final class Engine implements AutoCloseable {
    * as it was before; the others go on. If the step itself fails, all are as they were.
    */
   synchronized List<Outcome> run(List<Addition> additions) {
-    if (closed) {
-      throw new EngineException(file.path() + ": the model is closed");
-    }
+    checkOpen();
     int[] lengths = additions.stream().mapToInt(a -> a.sequence().length()).toArray();
     List<Outcome> outcomes = new ArrayList<>();
     try {
@@ -246,10 +274,15 @@ public final class Engine implements AutoCloseable {
   }
 
   private void check(Addition addition) {
-    if (addition.tokens().length == 0) {
+    checkTokens(addition.sequence().length(), addition.tokens());
+  }
+
+  /** Refuses tokens that cannot stand behind {@code before} others. */
+  void checkTokens(int before, int[] tokens) {
+    if (tokens.length == 0) {
       throw new EngineException("no tokens are added to a sequence; a prompt needs at least one");
     }
-    long length = (long) addition.sequence().length() + addition.tokens().length;
+    long length = (long) before + tokens.length;
     if (length > shape().context()) {
       throw new EngineException(
           file.path()
@@ -259,7 +292,7 @@ public final class Engine implements AutoCloseable {
               + shape().context()
               + "; shorten the prompt");
     }
-    for (int token : addition.tokens()) {
+    for (int token : tokens) {
       if (token < 0 || token >= shape().vocabulary()) {
         throw new EngineException(
             file.path()
@@ -281,6 +314,7 @@ public final class Engine implements AutoCloseable {
     Addition all = new Addition(sequence, tokens, false);
     int before = sequence.length();
     synchronized (this) {
+      checkOpen();
       check(all);
       if (before == 0) {
         sequence.cache().begin(tokens, tokens.length);
