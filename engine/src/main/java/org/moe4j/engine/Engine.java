@@ -4,7 +4,9 @@ import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Consumer;
 import java.util.function.IntPredicate;
+import java.util.function.Predicate;
 import org.moe4j.engine.gguf.GgufFile;
 import org.moe4j.engine.gguf.Metadata;
 import org.moe4j.engine.kernel.Workers;
@@ -13,13 +15,14 @@ import org.moe4j.engine.model.Forward;
 import org.moe4j.engine.model.Shape;
 import org.moe4j.engine.model.Step;
 import org.moe4j.engine.model.Weights;
+import org.moe4j.engine.text.Tokenizer;
 
 /**
  * A model of a GGUF file, ready to run. Steps are taken one at a time, whichever threads ask.
  *
  * <pre>{@code
  * try (var model = Engine.open(Path.of("model.gguf"))) {
- *   model.generate(prompt, Sampling.GREEDY, token -> { System.out.println(token); return true; });
+ *   model.generate("A sparse model", Sampling.GREEDY, System.out::print);
  * }
  * }</pre>
  */
@@ -30,6 +33,7 @@ public final class Engine implements AutoCloseable {
   private final Workers workers;
   private final Weights weights;
   private final Forward forward;
+  private final LazyTokenizer tokenizer;
   private boolean closed;
 
   private Engine(
@@ -40,6 +44,7 @@ public final class Engine implements AutoCloseable {
     this.workers = workers;
     this.weights = weights;
     this.forward = new Forward(weights, workers);
+    this.tokenizer = new LazyTokenizer(file, weights.shape().vocabulary());
   }
 
   /** {@link #open(Path, EngineOptions)} with {@link EngineOptions#DEFAULT}. */
@@ -70,6 +75,16 @@ public final class Engine implements AutoCloseable {
   /** What the file says of itself. */
   public Metadata metadata() {
     return file.metadata();
+  }
+
+  /**
+   * The tokenizer of the file.
+   *
+   * @throws EngineException if it has none, one that is not known, or one of more tokens than the
+   *     model
+   */
+  public Tokenizer tokenizer() {
+    return tokenizer.get();
   }
 
   /** Sizes of the model. */
@@ -186,6 +201,31 @@ public final class Engine implements AutoCloseable {
       logits = step(List.of(new Addition(sequence, new int[] {token}, false)))[0];
     }
     return made;
+  }
+
+  /**
+   * Continues a text.
+   *
+   * @param prompt in which the spellings of special tokens are those tokens
+   * @param each told of the text as it comes, in whole characters
+   */
+  public Completion generate(String prompt, Sampling how, Consumer<String> each) {
+    return continueText(
+        tokenizer().encodePrompt(prompt),
+        how,
+        part -> {
+          each.accept(part);
+          return true;
+        });
+  }
+
+  /**
+   * Continues a text of which the tokens are there.
+   *
+   * @param each told of the text as it comes, in whole characters; false ends it
+   */
+  public Completion continueText(int[] prompt, Sampling how, Predicate<String> each) {
+    return new TextGeneration(this, how, each).run(prompt);
   }
 
   /** Frees the model's memory; waits for a step that runs. */
