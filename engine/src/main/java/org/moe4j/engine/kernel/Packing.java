@@ -77,11 +77,35 @@ public final class Packing {
         if (exact) {
           widen(stored, 0, rows, columns, packed);
         } else {
-          interleave(stored, 0, rows, columns, 4, packed);
+          pairRows(stored, rows, columns, packed);
         }
       }
       case Q8_0 -> interleave(stored, 0, rows, columns, 8, packed);
       default -> floats(type, stored, rows, columns, packed);
+    }
+  }
+
+  /** Blocks of 9 numbers of 16 bits, the rows i and i + 16 of 32 side by side. */
+  private static void pairRows(MemorySegment stored, int rows, int columns, MemorySegment to) {
+    long rowBytes = columns / 32 * 18L;
+    for (int first = 0; first < rows; first += 32) {
+      for (int r = first; r < Math.min(first + 16, rows); r++) {
+        long low = r * rowBytes;
+        boolean pair = r + 16 < rows;
+        long high = pair ? low + 16 * rowBytes : low;
+        pairRows(stored, low, high, pair ? -1 : 0, columns / 32, to, first * rowBytes + (r - first) * 4L);
+      }
+    }
+  }
+
+  private static void pairRows(
+      MemorySegment stored, long low, long high, int mask, int blocks, MemorySegment to, long at) {
+    long target = at;
+    for (long n = 0; n < blocks * 18L; n += 2) {
+      int a = stored.get(SHORT, low + n);
+      int b = stored.get(SHORT, high + n) & mask;
+      to.set(INT, target, (a & 0xffff) | (b << 16));
+      target += 64;
     }
   }
 
