@@ -16,7 +16,6 @@ public final class Activations {
   private final int columns;
   private final int stride;
   private float[] values = {};
-  private float[] codes = {};
   private int[] factors = {};
   private float[] scales = {};
   private int[] offsets = {};
@@ -32,7 +31,6 @@ public final class Activations {
     int wanted = Math.multiplyExact(rows, stride);
     if (values.length < wanted) {
       values = new float[wanted];
-      codes = new float[wanted];
       factors = new int[wanted];
       scales = new float[wanted / BLOCK];
       offsets = new int[wanted / BLOCK];
@@ -56,11 +54,6 @@ public final class Activations {
 
   int blocks() {
     return stride / BLOCK;
-  }
-
-  /** The 8-bit numbers as floats, in the order of columns; {@link #at} as in {@link #values}. */
-  float[] codes() {
-    return codes;
   }
 
   /**
@@ -112,7 +105,6 @@ public final class Activations {
       for (int j = 0; j < 4; j++) {
         int c = from + Q4Matrix.column(v + j);
         int a = round(values[c] * inverse);
-        codes[c] = a;
         factors[from + v + j] = twice(a - 16 * before);
         before = a;
         sum += a;

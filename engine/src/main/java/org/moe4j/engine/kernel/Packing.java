@@ -3,7 +3,6 @@ package org.moe4j.engine.kernel;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import org.moe4j.engine.gguf.Dequantise;
 import org.moe4j.engine.gguf.GgmlType;
 import org.moe4j.engine.gguf.GgufTensor;
 
@@ -18,8 +17,7 @@ public final class Packing {
   /**
    * Packs into memory of {@code arena}.
    *
-   * @param exact whether activations are to stay floats everywhere: slower, and 4-bit weights take
-   *     8 bits
+   * @param exact whether activations are to stay floats everywhere: slower
    */
   public Packing(Arena arena, boolean exact) {
     this.arena = arena;
@@ -28,14 +26,22 @@ public final class Packing {
 
   /**
    * Matrix {@code index} of those stacked in {@code tensor}, each of {@code rows} rows. Types
-   * without loops of their own become floats.
+   * without a packed form stay where they are, if that is native memory such as a mapped file.
    */
   public Matrix pack(GgufTensor tensor, int index, int rows) {
     long bytes = rows * tensor.rowBytes();
     GgmlType type = tensor.type();
+    MemorySegment stored = tensor.data().asSlice(index * bytes, bytes);
+    if (!packs(type) && stored.isNative()) {
+      return matrix(type, rows, tensor.columns(), stored);
+    }
     MemorySegment to = arena.allocate(bytes(type, rows, tensor.columns()), 64);
-    pack(type, tensor.data().asSlice(index * bytes, bytes), rows, tensor.columns(), to);
+    pack(type, stored, rows, tensor.columns(), to);
     return matrix(type, rows, tensor.columns(), to);
+  }
+
+  private boolean packs(GgmlType type) {
+    return type == GgmlType.Q4_0 && !exact;
   }
 
   /**
@@ -43,25 +49,18 @@ public final class Packing {
    * rows before it.
    */
   public long bytes(GgmlType type, int rows, int columns) {
-    long panels = Math.ceilDiv(rows, Matrix.PANEL);
-    return switch (type) {
-      case Q4_0 ->
-          2L * panels * (columns / 32) * (exact ? Q8Matrix.BLOCK_BYTES : Q4Matrix.BLOCK_BYTES);
-      case Q8_0 -> 2L * panels * (columns / 32) * Q8Matrix.BLOCK_BYTES;
-      default -> panels * Matrix.PANEL * columns * 4;
-    };
+    if (packs(type)) {
+      long panels = Math.ceilDiv(rows, Matrix.PANEL);
+      return 2L * panels * (columns / 32) * Q4Matrix.BLOCK_BYTES;
+    }
+    return rows * type.bytes(columns);
   }
 
   /** The matrix in memory of {@link #bytes} that was or will be filled by packing. */
   public Matrix matrix(GgmlType type, int rows, int columns, MemorySegment packed) {
-    return switch (type) {
-      case Q4_0 ->
-          exact
-              ? new Q8Matrix(rows, columns, packed, false)
-              : new Q4Matrix(rows, columns, packed);
-      case Q8_0 -> new Q8Matrix(rows, columns, packed, !exact);
-      default -> new FloatMatrix(rows, columns, packed);
-    };
+    return packs(type)
+        ? new Q4Matrix(rows, columns, packed)
+        : new BlockMatrix(type, rows, columns, packed);
   }
 
   /**
@@ -72,98 +71,39 @@ public final class Packing {
    */
   public void pack(
       GgmlType type, MemorySegment stored, int rows, int columns, MemorySegment packed) {
-    switch (type) {
-      case Q4_0 -> {
-        if (exact) {
-          widen(stored, 0, rows, columns, packed);
-        } else {
-          pairRows(stored, rows, columns, packed);
-        }
-      }
-      case Q8_0 -> interleave(stored, 0, rows, columns, 8, packed);
-      default -> floats(type, stored, rows, columns, packed);
+    if (packs(type)) {
+      interleave(stored, rows, columns, packed);
+    } else {
+      MemorySegment.copy(stored, 0, packed, 0, rows * type.bytes(columns));
     }
   }
 
-  /** Blocks of 9 numbers of 16 bits, the rows i and i + 16 of 32 side by side. */
-  private static void pairRows(MemorySegment stored, int rows, int columns, MemorySegment to) {
-    long rowBytes = columns / 32 * 18L;
-    for (int first = 0; first < rows; first += 32) {
-      for (int r = first; r < Math.min(first + 16, rows); r++) {
-        long low = r * rowBytes;
-        boolean pair = r + 16 < rows;
-        long high = pair ? low + 16 * rowBytes : low;
-        pairRows(stored, low, high, pair ? -1 : 0, columns / 32, to, first * rowBytes + (r - first) * 4L);
+  /** Blocks of 9 numbers of 16 bits, rows i and i + 16 of 32 side by side. */
+  private static void interleave(MemorySegment stored, int rows, int columns, MemorySegment to) {
+    long rowBytes = GgmlType.Q4_0.bytes(columns);
+    for (int r = 0; r < rows; r += r % 16 == 15 ? 17 : 1) {
+      long at = (long) (r / 32) * 32 * rowBytes + r % 32 * 4L;
+      if (r + 16 < rows) {
+        interleave(stored, r * rowBytes, (r + 16) * rowBytes, rowBytes, to, at);
+      } else {
+        interleave(stored, r * rowBytes, rowBytes, to, at);
       }
     }
   }
 
-  private static void pairRows(
-      MemorySegment stored, long low, long high, int mask, int blocks, MemorySegment to, long at) {
-    long target = at;
-    for (long n = 0; n < blocks * 18L; n += 2) {
-      int a = stored.get(SHORT, low + n);
-      int b = stored.get(SHORT, high + n) & mask;
-      to.set(INT, target, (a & 0xffff) | (b << 16));
-      target += 64;
-    }
-  }
-
-  /** Rows of blocks of a scale and {@code ints} ints. */
   private static void interleave(
-      MemorySegment stored, long from, int rows, int columns, int ints, MemorySegment to) {
-    long rowBytes = (long) (columns / 32) * (2 + 4L * ints);
-    for (int r = 0; r < rows; r++) {
-      interleaveRow(stored, from + r * rowBytes, r, columns / 32, ints, to);
+      MemorySegment stored, long low, long high, long rowBytes, MemorySegment to, long at) {
+    for (long n = 0; n < rowBytes; n += 2) {
+      int both = (stored.get(SHORT, low + n) & 0xffff) | (stored.get(SHORT, high + n) << 16);
+      to.set(INT, at + n * 32, both);
     }
   }
 
-  private static void interleaveRow(
-      MemorySegment stored, long from, int r, int blocks, int ints, MemorySegment to) {
-    long blockBytes = 2 + 4L * ints;
-    long lane = r % 16 * 4L;
-    long sixteen = r % 32 / 16;
-    long source = from;
-    long target = (long) (r / 32) * 32 * blocks * blockBytes;
-    for (int b = 0; b < blocks; b++) {
-      to.set(SHORT, target + lane + sixteen * 2, stored.get(SHORT, source));
-      long first = target + 64 + sixteen * (64L * ints) + lane;
-      for (long v = 0; v < ints; v++) {
-        to.set(INT, first + v * 64, stored.get(INT, source + 2 + 4 * v));
-      }
-      source += blockBytes;
-      target += 32 * blockBytes;
-    }
-  }
-
-  /** Q4_0 as Q8_0: the same numbers. */
-  private static void widen(
-      MemorySegment stored, long from, int rows, int columns, MemorySegment to) {
-    int blocks = columns / 32;
-    MemorySegment row = MemorySegment.ofArray(new byte[blocks * 34]);
-    for (int r = 0; r < rows; r++) {
-      for (long b = 0; b < blocks; b++) {
-        long p = from + ((long) r * blocks + b) * 18;
-        row.set(SHORT, b * 34, stored.get(SHORT, p));
-        for (int i = 0; i < 16; i++) {
-          int both = stored.get(ValueLayout.JAVA_BYTE, p + 2 + i);
-          row.set(ValueLayout.JAVA_BYTE, b * 34 + 2 + i, (byte) ((both & 15) - 8));
-          row.set(ValueLayout.JAVA_BYTE, b * 34 + 18 + i, (byte) (((both >> 4) & 15) - 8));
-        }
-      }
-      interleaveRow(row, 0, r, blocks, 8, to);
-    }
-  }
-
-  private static void floats(
-      GgmlType type, MemorySegment stored, int rows, int columns, MemorySegment to) {
-    float[] row = new float[columns];
-    for (int r = 0; r < rows; r++) {
-      Dequantise.row(type, stored, r * type.bytes(columns), columns, row, 0);
-      long first = ((long) (r / Matrix.PANEL) * Matrix.PANEL * columns + r % Matrix.PANEL) * 4;
-      for (int c = 0; c < columns; c++) {
-        to.set(ValueLayout.JAVA_FLOAT_UNALIGNED, first + c * (Matrix.PANEL * 4L), row[c]);
-      }
+  /** A row without the one that it would lie beside. */
+  private static void interleave(
+      MemorySegment stored, long low, long rowBytes, MemorySegment to, long at) {
+    for (long n = 0; n < rowBytes; n += 2) {
+      to.set(INT, at + n * 32, stored.get(SHORT, low + n) & 0xffff);
     }
   }
 }

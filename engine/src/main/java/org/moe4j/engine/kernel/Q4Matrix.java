@@ -19,7 +19,7 @@ record Q4Matrix(int rows, int columns, MemorySegment weights) implements Matrix 
 
   /** Where number {@code n} of row {@code r}'s block lies in a block of 32 rows. */
   static long place(int n, int r) {
-    return n * 64L + r % 16 * 4 + r / 16 * 2;
+    return n * 64L + r % 16 * 4L + r / 16 * 2L;
   }
 
   @Override

@@ -52,6 +52,8 @@ final class Q4Vectors implements Q4Kernels {
     final long scales = products + TILE * GROUP;
     final long sums = scales + 2 * GROUP;
     private MemorySegment dots = MemorySegment.NULL;
+    final int[] factors = new int[PASS];
+    final int[] units = new int[PASS];
 
     /** Room for the products of {@code blocks} blocks with one row of x. */
     long dots(int blocks) {
@@ -95,11 +97,11 @@ final class Q4Vectors implements Q4Kernels {
     int unit = x.blocksAt(row);
     long dots = s.dots(blocks);
     for (int lane = 0; lane < LINE; lane += STEP) {
-      long block = panel + lane;
-      for (int b = 0; b < blocks; b++) {
+      int b = 0;
+      long to = dots;
+      for (long block = panel + lane, end = block + group; block != end; to += GROUP) {
         int factors = x.factorsAt(row) + b * 32;
-        long to = dots + b * GROUP;
-        dots(block + LINE, group, x.factors(), factors, x.offsets()[unit + b], to);
+        dots(block + LINE, group, x.factors(), factors, x.offsets()[unit + b++], to);
         block += Q4Matrix.BLOCK_BYTES;
       }
       sums(panel + lane, group, dots, blocks, x.scales(), unit, out, at + lane / 4);
@@ -181,48 +183,25 @@ final class Q4Vectors implements Q4Kernels {
 
   /** Up to {@link #PASS} rows: each block of weights is unpacked once for all of them. */
   private static void pass(long panel, Activations x, int[] rows, int from, int count, Scratch s) {
-    ALL.asSlice(s.sums, count * 2 * GROUP).fill((byte) 0);
+    ALL.asSlice(s.sums, count * (2 * GROUP)).fill((byte) 0);
     long group = (long) x.blocks() * Q4Matrix.BLOCK_BYTES;
-    for (int b = 0; b < x.blocks(); b++) {
-      long block = panel + (long) b * Q4Matrix.BLOCK_BYTES;
+    int tiles = Math.ceilDiv(count, TILE) * TILE;
+    for (int t = 0; t < tiles; t++) {
+      int row = rows[from + Math.min(t, count - 1)];
+      s.factors[t] = x.factorsAt(row);
+      s.units[t] = x.blocksAt(row);
+    }
+    int b = 0;
+    for (long block = panel, end = panel + group; block != end; block += Q4Matrix.BLOCK_BYTES) {
       for (int lane = 0; lane < LINE; lane += STEP) {
         unpack(block + LINE + lane, group, s.codes + lane);
         unpackScales(block + lane, group, s.scales + lane);
+        for (int t = 0; t < tiles; t += TILE) {
+          products(x, s, t, b, s.codes + lane, s.products + lane);
+          add(x, s, t, b, s.products + lane, s.scales + lane, s.sums + t * (2 * GROUP) + lane);
+        }
       }
-      for (int i = 0; i < count; i += TILE) {
-        int last = from + Math.min(i + TILE, count) - 1;
-        int r0 = rows[from + i];
-        int r1 = rows[Math.min(from + i + 1, last)];
-        int r2 = rows[Math.min(from + i + 2, last)];
-        int r3 = rows[last];
-        tile(x, b, r0, r1, r2, r3, last - from - i + 1, s, s.sums + i * 2 * GROUP);
-      }
-    }
-  }
-
-  private static void tile(
-      Activations x, int b, int r0, int r1, int r2, int r3, int count, Scratch s, long sums) {
-    int f0 = x.factorsAt(r0) + b * 32;
-    int f1 = x.factorsAt(r1) + b * 32;
-    int f2 = x.factorsAt(r2) + b * 32;
-    int f3 = x.factorsAt(r3) + b * 32;
-    int u0 = x.blocksAt(r0) + b;
-    int u1 = x.blocksAt(r1) + b;
-    int u2 = x.blocksAt(r2) + b;
-    int u3 = x.blocksAt(r3) + b;
-    for (int lane = 0; lane < LINE; lane += STEP) {
-      int[] o = x.offsets();
-      long c = s.codes + lane;
-      products(
-          c, x.factors(), f0, f1, f2, f3, o[u0], o[u1], o[u2], o[u3], s.products + lane);
-    }
-    float[] units = x.scales();
-    for (int lane = 0; lane < LINE; lane += STEP) {
-      long p = s.products + lane;
-      for (int i = 0; i < count; i++) {
-        float unit = units[i == 0 ? u0 : i == 1 ? u1 : i == 2 ? u2 : u3] * UNIT;
-        add(p + i * GROUP, unit, s.scales + lane, sums + i * 2 * GROUP + lane);
-      }
+      b++;
     }
   }
 
@@ -246,30 +225,25 @@ final class Q4Vectors implements Q4Kernels {
 
   private static void unpackScales(long block, long group, long to) {
     IntVector s = IntVector.fromMemorySegment(I, ALL, block, LE);
-    lowScale(s).intoMemorySegment(ALL, to, LE);
-    highScale(s).intoMemorySegment(ALL, to + LINE, LE);
+    lowScale(s).mul(UNIT).intoMemorySegment(ALL, to, LE);
+    highScale(s).mul(UNIT).intoMemorySegment(ALL, to + LINE, LE);
     s = IntVector.fromMemorySegment(I, ALL, block + group, LE);
-    lowScale(s).intoMemorySegment(ALL, to + 2 * LINE, LE);
-    highScale(s).intoMemorySegment(ALL, to + 3 * LINE, LE);
+    lowScale(s).mul(UNIT).intoMemorySegment(ALL, to + 2 * LINE, LE);
+    highScale(s).mul(UNIT).intoMemorySegment(ALL, to + 3 * LINE, LE);
   }
 
-  /** A block of both groups times {@link #TILE} rows of x. */
-  private static void products(
-      long codes,
-      int[] factors,
-      int f0,
-      int f1,
-      int f2,
-      int f3,
-      int o0,
-      int o1,
-      int o2,
-      int o3,
-      long to) {
-    ShortVector a0 = IntVector.broadcast(I, o0).reinterpretAsShorts();
-    ShortVector a1 = IntVector.broadcast(I, o1).reinterpretAsShorts();
-    ShortVector a2 = IntVector.broadcast(I, o2).reinterpretAsShorts();
-    ShortVector a3 = IntVector.broadcast(I, o3).reinterpretAsShorts();
+  /** Block {@code b} of both groups times the rows of x from {@code t} on. */
+  private static void products(Activations x, Scratch s, int t, int b, long codes, long to) {
+    int[] factors = x.factors();
+    int[] offsets = x.offsets();
+    int f0 = s.factors[t] + b * 32;
+    int f1 = s.factors[t + 1] + b * 32;
+    int f2 = s.factors[t + 2] + b * 32;
+    int f3 = s.factors[t + 3] + b * 32;
+    ShortVector a0 = IntVector.broadcast(I, offsets[s.units[t] + b]).reinterpretAsShorts();
+    ShortVector a1 = IntVector.broadcast(I, offsets[s.units[t + 1] + b]).reinterpretAsShorts();
+    ShortVector a2 = IntVector.broadcast(I, offsets[s.units[t + 2] + b]).reinterpretAsShorts();
+    ShortVector a3 = IntVector.broadcast(I, offsets[s.units[t + 3] + b]).reinterpretAsShorts();
     ShortVector b0 = a0;
     ShortVector b1 = a1;
     ShortVector b2 = a2;
@@ -302,29 +276,29 @@ final class Q4Vectors implements Q4Kernels {
     b3.intoMemorySegment(ALL, to + 3 * GROUP + LINE, LE);
   }
 
-  /** Adds the scaled products of one row of x to its sums. */
-  private static void add(long products, float unit, long scales, long sums) {
-    IntVector p = IntVector.fromMemorySegment(I, ALL, products, LE);
-    low(p)
-        .fma(
-            FloatVector.fromMemorySegment(F, ALL, scales, LE).mul(unit),
-            FloatVector.fromMemorySegment(F, ALL, sums, LE))
-        .intoMemorySegment(ALL, sums, LE);
-    high(p)
-        .fma(
-            FloatVector.fromMemorySegment(F, ALL, scales + LINE, LE).mul(unit),
-            FloatVector.fromMemorySegment(F, ALL, sums + LINE, LE))
-        .intoMemorySegment(ALL, sums + LINE, LE);
-    p = IntVector.fromMemorySegment(I, ALL, products + LINE, LE);
-    low(p)
-        .fma(
-            FloatVector.fromMemorySegment(F, ALL, scales + 2 * LINE, LE).mul(unit),
-            FloatVector.fromMemorySegment(F, ALL, sums + 2 * LINE, LE))
-        .intoMemorySegment(ALL, sums + 2 * LINE, LE);
-    high(p)
-        .fma(
-            FloatVector.fromMemorySegment(F, ALL, scales + 3 * LINE, LE).mul(unit),
-            FloatVector.fromMemorySegment(F, ALL, sums + 3 * LINE, LE))
-        .intoMemorySegment(ALL, sums + 3 * LINE, LE);
+  /** Adds the scaled products to their sums. */
+  private static void add(
+      Activations x, Scratch s, int t, int b, long products, long scales, long sums) {
+    float[] units = x.scales();
+    FloatVector s0 = FloatVector.fromMemorySegment(F, ALL, scales, LE);
+    FloatVector s1 = FloatVector.fromMemorySegment(F, ALL, scales + LINE, LE);
+    FloatVector s2 = FloatVector.fromMemorySegment(F, ALL, scales + 2 * LINE, LE);
+    FloatVector s3 = FloatVector.fromMemorySegment(F, ALL, scales + 3 * LINE, LE);
+    long to = sums;
+    int i = t;
+    for (long p = products, end = products + TILE * GROUP; p != end; p += GROUP) {
+      float unit = units[s.units[i++] + b];
+      IntVector both = IntVector.fromMemorySegment(I, ALL, p, LE);
+      FloatVector sum = FloatVector.fromMemorySegment(F, ALL, to, LE);
+      low(both).fma(s0.mul(unit), sum).intoMemorySegment(ALL, to, LE);
+      sum = FloatVector.fromMemorySegment(F, ALL, to + LINE, LE);
+      high(both).fma(s1.mul(unit), sum).intoMemorySegment(ALL, to + LINE, LE);
+      both = IntVector.fromMemorySegment(I, ALL, p + LINE, LE);
+      sum = FloatVector.fromMemorySegment(F, ALL, to + 2 * LINE, LE);
+      low(both).fma(s2.mul(unit), sum).intoMemorySegment(ALL, to + 2 * LINE, LE);
+      sum = FloatVector.fromMemorySegment(F, ALL, to + 3 * LINE, LE);
+      high(both).fma(s3.mul(unit), sum).intoMemorySegment(ALL, to + 3 * LINE, LE);
+      to += 2 * GROUP;
+    }
   }
 }
