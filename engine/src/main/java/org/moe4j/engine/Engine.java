@@ -59,7 +59,8 @@ public final class Engine implements AutoCloseable {
 
   private static PageLayout layout(Shape shape, EngineOptions options) {
     AttentionShape a = shape.attention();
-    CachedHeads heads = CachedHeads.of(options.cacheType(), a.keySize(), a.valueSize());
+    CachedHeads heads = CachedHeads.of(
+            options.cacheType(), a.keySize(), a.valueSize(), a.latent().isPresent());
     return new PageLayout(heads, shape.layers(), a.keyHeads());
   }
 

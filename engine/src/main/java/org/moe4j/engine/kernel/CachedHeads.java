@@ -8,14 +8,21 @@ import org.moe4j.engine.CacheType;
  * does with them. Products run over dimensions in order and sums over positions in order, so their
  * bits depend neither on the width of vectors nor on how many queries share a pass.
  */
-public sealed interface CachedHeads permits HalfHeads, ByteHeads {
+public sealed interface CachedHeads permits HalfHeads, ByteHeads, LatentHeads {
   /** Positions of a page. */
   int PAGE = 64;
 
-  /** Heads of this type, of keys and values of so many numbers. */
-  static CachedHeads of(CacheType type, int keySize, int valueSize) {
+  /**
+   * Heads of this type, of keys and values of so many numbers.
+   *
+   * @param latent whether values are the first numbers of keys
+   */
+  static CachedHeads of(CacheType type, int keySize, int valueSize, boolean latent) {
     return switch (type) {
-      case F16 -> new HalfHeads(keySize, valueSize);
+      case F16 ->
+          latent && keySize % 32 == 0
+              ? new LatentHeads(keySize)
+              : new HalfHeads(keySize, valueSize);
       case Q8 -> new ByteHeads(keySize, valueSize);
     };
   }
