@@ -11,22 +11,29 @@ import org.moe4j.engine.cache.Cache;
 import org.moe4j.engine.cache.CacheStatistics;
 import org.moe4j.engine.cache.PageLayout;
 import org.moe4j.engine.cache.PagePool;
+import java.util.function.Consumer;
+import java.util.function.Predicate;
 import org.moe4j.engine.gguf.GgufFile;
 import org.moe4j.engine.gguf.Metadata;
 import org.moe4j.engine.kernel.CachedHeads;
+import org.moe4j.engine.kernel.Packing;
 import org.moe4j.engine.kernel.Workers;
 import org.moe4j.engine.model.AttentionShape;
 import org.moe4j.engine.model.Forward;
 import org.moe4j.engine.model.Shape;
 import org.moe4j.engine.model.Step;
 import org.moe4j.engine.model.Weights;
+import org.moe4j.engine.offload.ExpertStore;
+import org.moe4j.engine.offload.OffloadStatistics;
+import org.moe4j.engine.plan.MemoryPlan;
+import org.moe4j.engine.text.Tokenizer;
 
 /**
  * A model of a GGUF file, ready to run. Steps are taken one at a time, whichever threads ask.
  *
  * <pre>{@code
  * try (var model = Engine.open(Path.of("model.gguf"))) {
- *   model.generate(prompt, Sampling.GREEDY, token -> { System.out.println(token); return true; });
+ *   model.generate("A sparse model", Sampling.GREEDY, System.out::print);
  * }
  * }</pre>
  */
@@ -38,6 +45,7 @@ public final class Engine implements AutoCloseable {
   private final Weights weights;
   private final Forward forward;
   private final PagePool pool;
+  private final LazyTokenizer tokenizer;
   private boolean closed;
 
   private Engine(
@@ -48,6 +56,7 @@ public final class Engine implements AutoCloseable {
     this.workers = workers;
     this.weights = weights;
     this.forward = new Forward(weights, workers);
+    this.tokenizer = new LazyTokenizer(file, weights.shape().vocabulary());
     this.pool = new PagePool(layout(weights.shape(), options), options.cacheBytes(), options.keptBytes());
   }
 
@@ -79,10 +88,7 @@ public final class Engine implements AutoCloseable {
     Arena arena = Arena.ofShared();
     Workers workers = new Workers(options.threads());
     try {
-      Weights weights = Weights.load(file, arena, options.exact(), workers);
-      Engine engine = new Engine(file, options, arena, workers, weights);
-      file.checkUnchanged();
-      return engine;
+      return open(file, options, arena, workers);
     } catch (RuntimeException | Error e) {
       workers.close();
       arena.close();
@@ -94,9 +100,57 @@ public final class Engine implements AutoCloseable {
     }
   }
 
+  private static Engine open(
+      GgufFile file, EngineOptions options, Arena arena, Workers workers) {
+    if (options.memory() == Long.MAX_VALUE) {
+      Weights weights = Weights.load(file, arena, options.exact(), workers);
+      return checked(new Engine(file, options, arena, workers, weights));
+    }
+    MemoryPlan plan = MemoryPlan.of(file, options);
+    EngineOptions planned = options.withCache(plan.cache(), Math.min(plan.cache(), options.keptBytes()));
+    if (plan.offload().isEmpty()) {
+      return open(file, planned.withMemory(Long.MAX_VALUE), arena, workers);
+    }
+    Packing packing = new Packing(arena, options.exact());
+    Weights weights =
+        Weights.load(
+            file,
+            packing,
+            workers,
+            stored -> ExpertStore.open(file, stored, plan.offload().get(), packing, arena));
+    try {
+      return checked(new Engine(file, planned, arena, workers, weights));
+    } catch (RuntimeException | Error e) {
+      weights.experts().close();
+      throw e;
+    }
+  }
+
+  private static Engine checked(Engine engine) {
+    engine.file.checkUnchanged();
+    return engine;
+  }
+
+  /** What was read of experts that stay on disk; nothing if all are in memory. */
+  public OffloadStatistics offloadStatistics() {
+    return weights.experts() instanceof ExpertStore store
+        ? store.statistics()
+        : OffloadStatistics.NONE;
+  }
+
   /** What the file says of itself. */
   public Metadata metadata() {
     return file.metadata();
+  }
+
+  /**
+   * The tokenizer of the file.
+   *
+   * @throws EngineException if it has none, one that is not known, or one of more tokens than the
+   *     model
+   */
+  public Tokenizer tokenizer() {
+    return tokenizer.get();
   }
 
   /** Sizes of the model. */
@@ -112,6 +166,32 @@ public final class Engine implements AutoCloseable {
   /** Begins an empty sequence; close it when it is done. */
   public Sequence sequence() {
     return new Sequence(this, new Cache(pool));
+  }
+
+  /** Begins to continue many texts together. */
+  public Batch batch(BatchOptions limits) {
+    return new Batch(this, limits);
+  }
+
+  /** See {@link Cache#begin}. */
+  synchronized boolean begin(Sequence sequence, int[] prompt, int positions) {
+    checkOpen();
+    return sequence.cache().begin(prompt, positions);
+  }
+
+  /** Refuses a sequence for which there is no memory even if it is the only one. */
+  void checkFits(int positions) {
+    if (!pool.fits(positions)) {
+      throw new EngineException(
+          file.path()
+              + ": "
+              + positions
+              + " tokens take "
+              + pool.bytes(positions)
+              + " bytes of keys and values, more than the "
+              + options.cacheBytes()
+              + " there are for all; ask for fewer tokens or give more");
+    }
   }
 
   /**
@@ -130,9 +210,7 @@ public final class Engine implements AutoCloseable {
    *     model's context or is named twice, or nothing is added to it
    */
   public synchronized float[][] step(List<Addition> additions) {
-    if (closed) {
-      throw new EngineException(file.path() + ": the model is closed");
-    }
+    checkOpen();
     for (int i = 0; i < additions.size(); i++) {
       check(additions.get(i));
       for (int j = 0; j < i; j++) {
@@ -153,6 +231,12 @@ public final class Engine implements AutoCloseable {
       }
     }
     return outcomes.stream().flatMap(o -> o.logits().stream()).toArray(float[][]::new);
+  }
+
+  private void checkOpen() {
+    if (closed) {
+      throw new EngineException(file.path() + ": the model is closed");
+    }
   }
 
   private static void undo(List<Addition> additions, int[] lengths) {
@@ -188,9 +272,7 @@ public final class Engine implements AutoCloseable {
    * as it was before; the others go on. If the step itself fails, all are as they were.
    */
   synchronized List<Outcome> run(List<Addition> additions) {
-    if (closed) {
-      throw new EngineException(file.path() + ": the model is closed");
-    }
+    checkOpen();
     int[] lengths = additions.stream().mapToInt(a -> a.sequence().length()).toArray();
     List<Outcome> outcomes = new ArrayList<>();
     try {
@@ -247,10 +329,15 @@ public final class Engine implements AutoCloseable {
   }
 
   private void check(Addition addition) {
-    if (addition.tokens().length == 0) {
+    checkTokens(addition.sequence().length(), addition.tokens());
+  }
+
+  /** Refuses tokens that cannot stand behind {@code before} others. */
+  void checkTokens(int before, int[] tokens) {
+    if (tokens.length == 0) {
       throw new EngineException("no tokens are added to a sequence; a prompt needs at least one");
     }
-    long length = (long) addition.sequence().length() + addition.tokens().length;
+    long length = (long) before + tokens.length;
     if (length > shape().context()) {
       throw new EngineException(
           file.path()
@@ -260,7 +347,7 @@ public final class Engine implements AutoCloseable {
               + shape().context()
               + "; shorten the prompt");
     }
-    for (int token : addition.tokens()) {
+    for (int token : tokens) {
       if (token < 0 || token >= shape().vocabulary()) {
         throw new EngineException(
             file.path()
@@ -282,6 +369,7 @@ public final class Engine implements AutoCloseable {
     Addition all = new Addition(sequence, tokens, false);
     int before = sequence.length();
     synchronized (this) {
+      checkOpen();
       check(all);
       if (before == 0) {
         sequence.cache().begin(tokens, tokens.length);
@@ -341,12 +429,38 @@ public final class Engine implements AutoCloseable {
     return made;
   }
 
+  /**
+   * Continues a text.
+   *
+   * @param prompt in which the spellings of special tokens are those tokens
+   * @param each told of the text as it comes, in whole characters
+   */
+  public Completion generate(String prompt, Sampling how, Consumer<String> each) {
+    return continueText(
+        tokenizer().encodePrompt(prompt),
+        how,
+        part -> {
+          each.accept(part);
+          return true;
+        });
+  }
+
+  /**
+   * Continues a text of which the tokens are there.
+   *
+   * @param each told of the text as it comes, in whole characters; false ends it
+   */
+  public Completion continueText(int[] prompt, Sampling how, Predicate<String> each) {
+    return new TextGeneration(this, how, each).run(prompt);
+  }
+
   /** Frees the model's memory; waits for a step that runs. */
   @Override
   public synchronized void close() {
     if (!closed) {
       closed = true;
       workers.close();
+      weights.experts().close();
       pool.close();
       arena.close();
       file.close();

@@ -62,15 +62,13 @@ public record Weights(
         stored.put(i, loader.experts(i));
       }
     }
-    String output = tensors.has("output.weight") ? "output" : "token_embd";
-    return new Weights(
-        shape,
-        embedding,
-        divisors(shape, tensors),
-        layers,
-        experts.apply(stored),
-        tensors.norm("output_norm", shape.width()),
-        tensors.affine(output, shape.width(), shape.vocabulary()));
+    float[] divisors = divisors(shape, tensors);
+    Norm norm = tensors.norm("output_norm", shape.width());
+    String name = tensors.has("output.weight") ? "output" : "token_embd";
+    Affine output = tensors.affine(name, shape.width(), shape.vocabulary());
+    // Last, as from then on there is something to be closed.
+    ExpertSource source = experts.apply(stored);
+    return new Weights(shape, embedding, divisors, layers, source, norm, output);
   }
 
   /** Those of long texts if the model's context is longer than that of its training. */

@@ -109,6 +109,11 @@ public final class ExpertStore implements ExpertSource {
     }
   }
 
+  /** About the memory that a thread needs to read matrices of so many bytes. */
+  public static long staging(long matrix) {
+    return Math.min(StoredLayer.MOST, matrix) + 8192;
+  }
+
   @Override
   public int ahead() {
     return sizes.ahead();

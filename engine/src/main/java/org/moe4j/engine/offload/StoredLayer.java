@@ -63,22 +63,6 @@ record StoredLayer(ExpertTensors tensors, List<Part> parts, long bytes, List<Lon
     return Math.toIntExact(Math.max(1, MOST / panel)) * Matrix.PANEL;
   }
 
-  /** Memory for one packed expert of such tensors. */
-  static long bytes(ExpertTensors tensors, Packing packing) {
-    long all = 0;
-    for (GgufTensor tensor : List.of(tensors.gate(), tensors.up(), tensors.down())) {
-      int rows = rows(tensor, tensors.count());
-      long bytes = packing.bytes(tensor.type(), rows, tensor.columns());
-      all += Math.ceilDiv(bytes, ALIGNMENT) * ALIGNMENT;
-    }
-    return all;
-  }
-
-  /** Bytes on disk of one expert. */
-  long stored() {
-    return parts.stream().mapToLong(Part::bytes).sum();
-  }
-
   /** Expert {@code e}, which lies in {@code slot}. */
   Expert expert(int e, MemorySegment slot, Packing packing) {
     List<GgufTensor> all = List.of(tensors.gate(), tensors.up(), tensors.down());
