@@ -12,19 +12,19 @@ public sealed interface CachedHeads permits HalfHeads, ByteHeads, LatentHeads {
   /** Positions of a page. */
   int PAGE = 64;
 
-  /**
-   * Heads of this type, of keys and values of so many numbers.
-   *
-   * @param latent whether values are the first numbers of keys
-   */
-  static CachedHeads of(CacheType type, int keySize, int valueSize, boolean latent) {
+  /** Heads of this type, of keys and values of so many numbers. */
+  static CachedHeads of(CacheType type, int keySize, int valueSize) {
     return switch (type) {
-      case F16 ->
-          latent && keySize % 32 == 0
-              ? new LatentHeads(keySize)
-              : new HalfHeads(keySize, valueSize);
+      case F16 -> new HalfHeads(keySize, valueSize);
       case Q8 -> new ByteHeads(keySize, valueSize);
     };
+  }
+
+  /** The same where values are the first numbers of keys, kept once where that can be. */
+  static CachedHeads latent(CacheType type, int keySize, int valueSize) {
+    return type == CacheType.F16 && keySize % 32 == 0
+        ? new LatentHeads(keySize)
+        : of(type, keySize, valueSize);
   }
 
   /** Bytes of a page of one head, keys and values: a multiple of 64. */

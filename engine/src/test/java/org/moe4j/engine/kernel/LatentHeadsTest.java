@@ -28,7 +28,7 @@ class LatentHeadsTest {
     float[] keys = random(random, PAGE * size);
     float[] q = random(random, rows * size);
     try (Arena arena = Arena.ofConfined()) {
-      CachedHeads heads = CachedHeads.of(CacheType.F16, size, valueSize, true);
+      CachedHeads heads = CachedHeads.latent(CacheType.F16, size, valueSize);
       assertThat(heads.bytes()).isEqualTo(2L * PAGE * size);
       MemorySegment page = arena.allocate(heads.bytes() + 64, 64);
       for (int p = 0; p < PAGE; p++) {
