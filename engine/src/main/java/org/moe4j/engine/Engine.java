@@ -14,12 +14,16 @@ import org.moe4j.engine.cache.PagePool;
 import org.moe4j.engine.gguf.GgufFile;
 import org.moe4j.engine.gguf.Metadata;
 import org.moe4j.engine.kernel.CachedHeads;
+import org.moe4j.engine.kernel.Packing;
 import org.moe4j.engine.kernel.Workers;
 import org.moe4j.engine.model.AttentionShape;
 import org.moe4j.engine.model.Forward;
 import org.moe4j.engine.model.Shape;
 import org.moe4j.engine.model.Step;
 import org.moe4j.engine.model.Weights;
+import org.moe4j.engine.offload.ExpertStore;
+import org.moe4j.engine.offload.OffloadStatistics;
+import org.moe4j.engine.plan.MemoryPlan;
 
 /**
  * A model of a GGUF file, ready to run. Steps are taken one at a time, whichever threads ask.
@@ -78,10 +82,7 @@ public final class Engine implements AutoCloseable {
     Arena arena = Arena.ofShared();
     Workers workers = new Workers(options.threads());
     try {
-      Weights weights = Weights.load(file, arena, options.exact(), workers);
-      Engine engine = new Engine(file, options, arena, workers, weights);
-      file.checkUnchanged();
-      return engine;
+      return open(file, options, arena, workers);
     } catch (RuntimeException | Error e) {
       workers.close();
       arena.close();
@@ -91,6 +92,44 @@ public final class Engine implements AutoCloseable {
       }
       throw e;
     }
+  }
+
+  private static Engine open(
+      GgufFile file, EngineOptions options, Arena arena, Workers workers) {
+    if (options.memory() == Long.MAX_VALUE) {
+      Weights weights = Weights.load(file, arena, options.exact(), workers);
+      return checked(new Engine(file, options, arena, workers, weights));
+    }
+    MemoryPlan plan = MemoryPlan.of(file, options);
+    EngineOptions planned = options.withCache(plan.cache(), Math.min(plan.cache(), options.keptBytes()));
+    if (plan.offload().isEmpty()) {
+      return open(file, planned.withMemory(Long.MAX_VALUE), arena, workers);
+    }
+    Packing packing = new Packing(arena, options.exact());
+    Weights weights =
+        Weights.load(
+            file,
+            packing,
+            workers,
+            stored -> ExpertStore.open(file, stored, plan.offload().get(), packing, arena));
+    try {
+      return checked(new Engine(file, planned, arena, workers, weights));
+    } catch (RuntimeException | Error e) {
+      weights.experts().close();
+      throw e;
+    }
+  }
+
+  private static Engine checked(Engine engine) {
+    engine.file.checkUnchanged();
+    return engine;
+  }
+
+  /** What was read of experts that stay on disk; nothing if all are in memory. */
+  public OffloadStatistics offloadStatistics() {
+    return weights.experts() instanceof ExpertStore store
+        ? store.statistics()
+        : OffloadStatistics.NONE;
   }
 
   /** What the file says of itself. */
@@ -380,6 +419,7 @@ public final class Engine implements AutoCloseable {
     if (!closed) {
       closed = true;
       workers.close();
+      weights.experts().close();
       pool.close();
       arena.close();
       file.close();

@@ -34,11 +34,9 @@ public final class Packing {
 
   /** The matrix of {@code rows} rows of {@code tensor} from row {@code from} on. */
   public Matrix packRows(GgufTensor tensor, long from, int rows) {
-    return pack(
-        tensor.type(),
-        tensor.data().asSlice(from * tensor.rowBytes(), rows * tensor.rowBytes()),
-        rows,
-        tensor.columns());
+    long rowBytes = tensor.rowBytes();
+    MemorySegment stored = tensor.data().asSlice(from * rowBytes, rows * rowBytes);
+    return pack(tensor.type(), stored, rows, tensor.columns());
   }
 
   /** A matrix of floats, row after row. */

@@ -16,6 +16,7 @@ final class FeedForward {
   private final Shape shape;
   private final Products products;
   private final ExpertSource source;
+  private final Guess guess;
   private final GatedNetworks dense;
   private final GatedNetworks experts;
   private final GatedNetworks shared;
@@ -24,16 +25,25 @@ final class FeedForward {
   private float[] mixed = {};
   private float[] gates = {};
 
-  FeedForward(Shape shape, int sharedWidth, ExpertSource source, Products products) {
-    this.shape = shape;
+  FeedForward(Weights model, Products products) {
+    this.shape = model.shape();
     this.products = products;
-    this.source = source;
+    this.source = model.experts();
+    this.guess = new Guess(model, products);
     boolean clamped = shape.architecture().clamped();
     int width = shape.width();
     this.dense = new GatedNetworks(width, shape.hidden(), clamped, products);
     this.experts = new GatedNetworks(width, shape.mixture().hidden(), clamped, products);
-    this.shared = new GatedNetworks(width, sharedWidth, clamped, products);
+    this.shared = new GatedNetworks(width, sharedWidth(model), clamped, products);
     this.routing = new Routing(shape.mixture());
+  }
+
+  private static int sharedWidth(Weights model) {
+    return model.layers().stream()
+        .flatMap(l -> l.shared().stream())
+        .mapToInt(s -> s.network().gate().rows())
+        .max()
+        .orElse(0);
   }
 
   /** Adds the results of layer {@code index}. */
@@ -45,7 +55,7 @@ final class FeedForward {
       products.each(n, (t, worker) -> states.add(t, out));
     } else {
       route(layer.router().get(), input, n);
-      routed(index, input, n);
+      routed(index, input, states);
       layer.shared().ifPresent(s -> shared(s, input, n));
       products.each(n, (t, worker) -> states.add(t, mixed));
     }
@@ -73,7 +83,7 @@ final class FeedForward {
     routing.sort(n);
   }
 
-  private void routed(int index, Activations input, int n) {
+  private void routed(int index, Activations input, HiddenStates states) {
     int[] busy =
         IntStream.range(0, shape.mixture().experts())
             .filter(e -> routing.start(e + 1) > routing.start(e))
@@ -84,11 +94,12 @@ final class FeedForward {
     }
     float[] out = experts.reserve(starts[busy.length]);
     try (ExpertSource.Request request = source.request(index, busy)) {
+      guess.after(index, states);
       for (Ready r = request.next(); !r.experts().isEmpty(); r = request.next()) {
         experts.run(input, routing.tokens(), starts, r.which(), r.experts());
       }
     }
-    products.each(n, (t, worker) -> combine(t, out));
+    products.each(states.count(), (t, worker) -> combine(t, out));
   }
 
   /** Adds a token's weighted experts up in the order of its choices. */

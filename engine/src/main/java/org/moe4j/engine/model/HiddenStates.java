@@ -85,9 +85,13 @@ final class HiddenStates {
   }
 
   private void normalise(int t, Norm norm, int row) {
-    int to = normalised.at(row);
-    norm.apply(x, t * shape.width(), shape.epsilon(), normalised.values(), to);
-    normalised.quantise(row);
+    normalise(t, norm, normalised, row);
+  }
+
+  /** Token {@code t} normalised into a row of {@code rows}. */
+  void normalise(int t, Norm norm, Activations rows, int row) {
+    norm.apply(x, t * shape.width(), shape.epsilon(), rows.values(), rows.at(row));
+    rows.quantise(row);
   }
 
   /** Adds row {@code t} of {@code rows} to token {@code t}. */

@@ -145,6 +145,11 @@ final class Routing {
     return starts[e];
   }
 
+  /** Choice {@code i} of a token, the best first. */
+  int chosen(int token, int i) {
+    return chosen[token * used + i];
+  }
+
   /** The place of choice {@code i} of a token. */
   int place(int token, int i) {
     return slots[token * used + i];

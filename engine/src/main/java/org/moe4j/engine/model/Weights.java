@@ -3,6 +3,9 @@ package org.moe4j.engine.model;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.function.Function;
 import org.moe4j.engine.EngineException;
 import org.moe4j.engine.gguf.GgufFile;
 import org.moe4j.engine.gguf.GgufTensor;
@@ -32,33 +35,40 @@ public record Weights(
    * @throws EngineException if a tensor is missing or of another shape than the metadata says
    */
   public static Weights load(GgufFile file, Arena arena, boolean exact, Workers workers) {
-    Shape shape = Shape.of(file);
     Packing packing = new Packing(arena, exact);
+    return load(file, packing, workers, stored -> ResidentExperts.pack(stored, packing, workers));
+  }
+
+  /**
+   * The same with routed experts elsewhere.
+   *
+   * @param experts what provides them, given the layers that route by their index
+   */
+  public static Weights load(
+      GgufFile file,
+      Packing packing,
+      Workers workers,
+      Function<SortedMap<Integer, ExpertTensors>, ExpertSource> experts) {
+    Shape shape = Shape.of(file);
     Tensors tensors = new Tensors(file, packing);
     LayerLoader loader = new LayerLoader(shape, tensors);
     GgufTensor embedding =
         tensors.checked("token_embd.weight", shape.width(), shape.vocabulary(), 1);
     List<Layer> layers = new ArrayList<>();
-    List<List<Expert>> experts = new ArrayList<>();
+    SortedMap<Integer, ExpertTensors> stored = new TreeMap<>();
     for (int i = 0; i < shape.layers(); i++) {
       layers.add(loader.layer(i));
-      experts.add(loader.routes(i) ? packed(loader.experts(i), packing, workers) : List.of());
+      if (loader.routes(i)) {
+        stored.put(i, loader.experts(i));
+      }
     }
-    String output = tensors.has("output.weight") ? "output" : "token_embd";
-    return new Weights(
-        shape,
-        embedding,
-        divisors(shape, tensors),
-        layers,
-        new ResidentExperts(experts),
-        tensors.norm("output_norm", shape.width()),
-        tensors.affine(output, shape.width(), shape.vocabulary()));
-  }
-
-  private static List<Expert> packed(ExpertTensors tensors, Packing packing, Workers workers) {
-    Expert[] all = new Expert[tensors.count()];
-    workers.run(tensors.count(), (e, worker) -> all[e] = tensors.pack(e, packing));
-    return List.of(all);
+    float[] divisors = divisors(shape, tensors);
+    Norm norm = tensors.norm("output_norm", shape.width());
+    String name = tensors.has("output.weight") ? "output" : "token_embd";
+    Affine output = tensors.affine(name, shape.width(), shape.vocabulary());
+    // Last, as from then on there is something to be closed.
+    ExpertSource source = experts.apply(stored);
+    return new Weights(shape, embedding, divisors, layers, source, norm, output);
   }
 
   /** Those of long texts if the model's context is longer than that of its training. */
