@@ -6,7 +6,9 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Consumer;
 import java.util.function.IntPredicate;
+import java.util.function.Predicate;
 import org.moe4j.engine.cache.Cache;
 import org.moe4j.engine.cache.CacheStatistics;
 import org.moe4j.engine.cache.PageLayout;
@@ -24,13 +26,14 @@ import org.moe4j.engine.model.Weights;
 import org.moe4j.engine.offload.ExpertStore;
 import org.moe4j.engine.offload.OffloadStatistics;
 import org.moe4j.engine.plan.MemoryPlan;
+import org.moe4j.engine.text.Tokenizer;
 
 /**
  * A model of a GGUF file, ready to run. Steps are taken one at a time, whichever threads ask.
  *
  * <pre>{@code
  * try (var model = Engine.open(Path.of("model.gguf"))) {
- *   model.generate(prompt, Sampling.GREEDY, token -> { System.out.println(token); return true; });
+ *   model.generate("A sparse model", Sampling.GREEDY, System.out::print);
  * }
  * }</pre>
  */
@@ -42,6 +45,7 @@ public final class Engine implements AutoCloseable {
   private final Weights weights;
   private final Forward forward;
   private final PagePool pool;
+  private final LazyTokenizer tokenizer;
   private boolean closed;
 
   private Engine(
@@ -52,6 +56,7 @@ public final class Engine implements AutoCloseable {
     this.workers = workers;
     this.weights = weights;
     this.forward = new Forward(weights, workers);
+    this.tokenizer = new LazyTokenizer(file, weights.shape().vocabulary());
     this.pool = new PagePool(layout(weights.shape(), options), options.cacheBytes(), options.keptBytes());
   }
 
@@ -135,6 +140,16 @@ public final class Engine implements AutoCloseable {
   /** What the file says of itself. */
   public Metadata metadata() {
     return file.metadata();
+  }
+
+  /**
+   * The tokenizer of the file.
+   *
+   * @throws EngineException if it has none, one that is not known, or one of more tokens than the
+   *     model
+   */
+  public Tokenizer tokenizer() {
+    return tokenizer.get();
   }
 
   /** Sizes of the model. */
@@ -411,6 +426,31 @@ public final class Engine implements AutoCloseable {
       logits = step(List.of(new Addition(sequence, new int[] {token}, false)))[0];
     }
     return made;
+  }
+
+  /**
+   * Continues a text.
+   *
+   * @param prompt in which the spellings of special tokens are those tokens
+   * @param each told of the text as it comes, in whole characters
+   */
+  public Completion generate(String prompt, Sampling how, Consumer<String> each) {
+    return continueText(
+        tokenizer().encodePrompt(prompt),
+        how,
+        part -> {
+          each.accept(part);
+          return true;
+        });
+  }
+
+  /**
+   * Continues a text of which the tokens are there.
+   *
+   * @param each told of the text as it comes, in whole characters; false ends it
+   */
+  public Completion continueText(int[] prompt, Sampling how, Predicate<String> each) {
+    return new TextGeneration(this, how, each).run(prompt);
   }
 
   /** Frees the model's memory; waits for a step that runs. */
