@@ -51,11 +51,12 @@ final class OffloadSpeed {
   private static String json(OffloadStatistics s) {
     return String.format(
         Locale.ROOT,
-        "{\"hit_rate\":%.3f,\"misses\":%d,\"mb_read\":%.0f,\"guesses_read\":%d,"
+        "{\"hit_rate\":%.3f,\"misses\":%d,\"mb_read\":%.0f,\"guess_accuracy\":%.3f,\"guesses_read\":%d,"
             + "\"guesses_used\":%d,\"wait_s\":%.3f}",
         s.hitRate(),
         s.misses(),
         s.bytesRead() / 1e6,
+        s.guessAccuracy(),
         s.guessesRead(),
         s.guessesUsed(),
         s.waitNanos() / 1e9);
