@@ -8,6 +8,7 @@ import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutionException;
+import org.moe4j.engine.EngineException;
 import org.moe4j.tensor.MoeException;
 
 /** Puts any failure into one line for people: what is wrong, where, what to do. */
@@ -20,6 +21,7 @@ final class Failure {
   static String describe(Throwable failure) {
     return switch (failure) {
       case MoeException e -> oneLine(e.getMessage());
+      case EngineException e -> oneLine(e.getMessage());
       case UncheckedIOException e -> io(e.getCause());
       case IOException e -> io(e);
       case StandardStreams.OutputLost e -> "standard output: " + describe(e.getCause());

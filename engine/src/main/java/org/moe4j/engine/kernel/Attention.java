@@ -25,7 +25,7 @@ public final class Attention {
    * @param out receives {@value #PAGE} products from index {@code to}
    */
   public static void scores(int[] keys, int at, float[] q, int qAt, int size, float[] out, int to) {
-    KernelChoice.KERNELS.scores(keys, at, q, qAt, size, out, to);
+    KernelChoice.ATTENTION.scores(keys, at, q, qAt, size, out, to);
   }
 
   /**
@@ -44,7 +44,7 @@ public final class Attention {
       int count,
       float[] out,
       int to) {
-    KernelChoice.KERNELS.values(values, at, stride, half, weights, from, count, out, to);
+    KernelChoice.ATTENTION.values(values, at, stride, half, weights, from, count, out, to);
   }
 
   /**
@@ -57,7 +57,7 @@ public final class Attention {
     for (int i = 0; i < count; i++) {
       most = Math.max(most, x[i] * scale);
     }
-    KernelChoice.KERNELS.exponentials(x, count, scale, most);
+    KernelChoice.ATTENTION.exponentials(x, count, scale, most);
     float sum = 0;
     for (int i = 0; i < count; i++) {
       sum += x[i];
@@ -67,6 +67,6 @@ public final class Attention {
 
   /** gate * sigmoid(gate) * up, of {@code count} numbers (a multiple of 16), into {@code gate}. */
   public static void swiglu(float[] gate, int at, float[] up, int upAt, int count) {
-    KernelChoice.KERNELS.swiglu(gate, at, up, upAt, count);
+    KernelChoice.ATTENTION.swiglu(gate, at, up, upAt, count);
   }
 }

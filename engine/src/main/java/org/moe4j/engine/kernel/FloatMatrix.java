@@ -16,7 +16,7 @@ record FloatMatrix(int rows, int columns, MemorySegment weights) implements Matr
 
   @Override
   public void multiply(int panel, Activations x, int[] rows, int from, int count, float[] out) {
-    KernelChoice.KERNELS.f32(
+    KernelChoice.FLOATS.f32(
         weights, (long) panel * PANEL * columns * 4, x, rows, from, count, out);
   }
 }

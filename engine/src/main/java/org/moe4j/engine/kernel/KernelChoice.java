@@ -10,15 +10,15 @@ import org.moe4j.engine.EngineException;
 final class KernelChoice {
   private static final String PROPERTY = "moe4j.vector.bits";
 
-  /** The loops of this process. */
-  static final Kernels KERNELS = choose();
+  private static final boolean VECTORS =
+      ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent() && bits() >= 128;
+
+  static final Q4Kernels Q4 = VECTORS ? new Q4Vectors() : new Q4Scalars();
+  static final FloatKernels FLOATS = VECTORS ? new FloatVectors() : new FloatScalars();
+  static final AttentionKernels ATTENTION =
+      VECTORS ? new AttentionVectors() : new AttentionScalars();
 
   private KernelChoice() {}
-
-  private static Kernels choose() {
-    boolean vectors = ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent();
-    return vectors && bits() >= 128 ? new VectorKernels() : new ScalarKernels();
-  }
 
   /** Bits of a vector; 0 for none. */
   static int bits() {

@@ -7,7 +7,7 @@ package org.moe4j.engine.kernel;
  */
 public interface Matrix {
   /** Rows of a panel. */
-  int PANEL = Kernels.PANEL;
+  int PANEL = 64;
 
   /** How many numbers a product has. */
   int rows();

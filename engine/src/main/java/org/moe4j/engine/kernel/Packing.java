@@ -31,28 +31,58 @@ public final class Packing {
    * without loops of their own become floats.
    */
   public Matrix pack(GgufTensor tensor, int index, int rows) {
-    int columns = tensor.columns();
-    long from = (long) index * rows * tensor.rowBytes();
-    int panels = Math.ceilDiv(rows, Matrix.PANEL);
-    return switch (tensor.type()) {
-      case Q4_0 -> {
-        long blocks = 2L * panels * (columns / 32);
-        MemorySegment to =
-            arena.allocate(blocks * (exact ? Q8Matrix.BLOCK_BYTES : Q4Matrix.BLOCK_BYTES), 64);
-        if (exact) {
-          widen(tensor.data(), from, rows, columns, to);
-          yield new Q8Matrix(rows, columns, to, false);
-        }
-        interleave(tensor.data(), from, rows, columns, 4, to);
-        yield new Q4Matrix(rows, columns, to);
-      }
-      case Q8_0 -> {
-        MemorySegment to = arena.allocate(2L * panels * (columns / 32) * Q8Matrix.BLOCK_BYTES, 64);
-        interleave(tensor.data(), from, rows, columns, 8, to);
-        yield new Q8Matrix(rows, columns, to, !exact);
-      }
-      default -> floats(tensor.type(), tensor.data(), from, rows, columns);
+    long bytes = rows * tensor.rowBytes();
+    GgmlType type = tensor.type();
+    MemorySegment to = arena.allocate(bytes(type, rows, tensor.columns()), 64);
+    pack(type, tensor.data().asSlice(index * bytes, bytes), rows, tensor.columns(), to);
+    return matrix(type, rows, tensor.columns(), to);
+  }
+
+  /**
+   * Bytes of a packed matrix. Rows are packed panel by panel, so a panel's place is the size of the
+   * rows before it.
+   */
+  public long bytes(GgmlType type, int rows, int columns) {
+    long panels = Math.ceilDiv(rows, Matrix.PANEL);
+    return switch (type) {
+      case Q4_0 ->
+          2L * panels * (columns / 32) * (exact ? Q8Matrix.BLOCK_BYTES : Q4Matrix.BLOCK_BYTES);
+      case Q8_0 -> 2L * panels * (columns / 32) * Q8Matrix.BLOCK_BYTES;
+      default -> panels * Matrix.PANEL * columns * 4;
     };
+  }
+
+  /** The matrix in memory of {@link #bytes} that was or will be filled by packing. */
+  public Matrix matrix(GgmlType type, int rows, int columns, MemorySegment packed) {
+    return switch (type) {
+      case Q4_0 ->
+          exact
+              ? new Q8Matrix(rows, columns, packed, false)
+              : new Q4Matrix(rows, columns, packed);
+      case Q8_0 -> new Q8Matrix(rows, columns, packed, !exact);
+      default -> new FloatMatrix(rows, columns, packed);
+    };
+  }
+
+  /**
+   * Packs rows into memory that is there, from the beginning of a panel on.
+   *
+   * @param stored the rows as the file has them
+   * @param packed of {@link #bytes}
+   */
+  public void pack(
+      GgmlType type, MemorySegment stored, int rows, int columns, MemorySegment packed) {
+    switch (type) {
+      case Q4_0 -> {
+        if (exact) {
+          widen(stored, 0, rows, columns, packed);
+        } else {
+          interleave(stored, 0, rows, columns, 4, packed);
+        }
+      }
+      case Q8_0 -> interleave(stored, 0, rows, columns, 8, packed);
+      default -> floats(type, stored, rows, columns, packed);
+    }
   }
 
   /** Rows of blocks of a scale and {@code ints} ints. */
@@ -101,17 +131,15 @@ public final class Packing {
     }
   }
 
-  private Matrix floats(GgmlType type, MemorySegment stored, long from, int rows, int columns) {
-    int panels = Math.ceilDiv(rows, Matrix.PANEL);
-    MemorySegment to = arena.allocate((long) panels * Matrix.PANEL * columns * 4, 64);
+  private static void floats(
+      GgmlType type, MemorySegment stored, int rows, int columns, MemorySegment to) {
     float[] row = new float[columns];
     for (int r = 0; r < rows; r++) {
-      Dequantise.row(type, stored, from + r * type.bytes(columns), columns, row, 0);
+      Dequantise.row(type, stored, r * type.bytes(columns), columns, row, 0);
       long first = ((long) (r / Matrix.PANEL) * Matrix.PANEL * columns + r % Matrix.PANEL) * 4;
       for (int c = 0; c < columns; c++) {
         to.set(ValueLayout.JAVA_FLOAT_UNALIGNED, first + c * (Matrix.PANEL * 4L), row[c]);
       }
     }
-    return new FloatMatrix(rows, columns, to);
   }
 }

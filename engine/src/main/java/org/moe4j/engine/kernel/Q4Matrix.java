@@ -24,7 +24,7 @@ record Q4Matrix(int rows, int columns, MemorySegment weights) implements Matrix 
 
   @Override
   public void multiply(int panel, Activations x, int[] rows, int from, int count, float[] out) {
-    KernelChoice.KERNELS.q4(
+    KernelChoice.Q4.q4(
         weights, 2L * panel * (columns / 32) * BLOCK_BYTES, x, rows, from, count, out);
   }
 }

@@ -19,6 +19,6 @@ record Q8Matrix(int rows, int columns, MemorySegment weights, boolean eightBit) 
   @Override
   public void multiply(int panel, Activations x, int[] rows, int from, int count, float[] out) {
     long at = 2L * panel * (columns / 32) * BLOCK_BYTES;
-    KernelChoice.KERNELS.q8(weights, at, x, eightBit, rows, from, count, out);
+    KernelChoice.FLOATS.q8(weights, at, x, eightBit, rows, from, count, out);
   }
 }

@@ -1,6 +1,7 @@
 package org.moe4j.engine.model;
 
 import java.util.List;
+import java.util.Optional;
 import org.moe4j.engine.kernel.Matrix;
 
 /**
@@ -8,8 +9,8 @@ import org.moe4j.engine.kernel.Matrix;
  *
  * @param queryNorm scales of a norm of queries: none, one head's, or all heads' as one vector
  * @param keyNorm the same of keys
- * @param router one row for each expert; none for a dense layer, which is an expert that all use
- * @param experts its feed-forward networks
+ * @param router one row for each expert; none for a dense layer
+ * @param dense the network of a layer that does not route
  */
 record Layer(
     float[] attentionNorm,
@@ -21,8 +22,4 @@ record Layer(
     Matrix output,
     float[] forwardNorm,
     List<Matrix> router,
-    List<Expert> experts) {
-
-  /** down (silu (gate x) * up x). */
-  record Expert(Matrix gate, Matrix up, Matrix down) {}
-}
+    Optional<Expert> dense) {}

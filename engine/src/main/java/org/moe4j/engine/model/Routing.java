@@ -32,12 +32,6 @@ final class Routing {
     }
   }
 
-  /** Every token to the one expert there is. */
-  void all(int count) {
-    Arrays.fill(chosen, 0, count, 0);
-    Arrays.fill(weights, 0, count, 1f);
-  }
-
   /** Softmax of a token's logits, then its {@code used} largest, the lower index first if equal. */
   void choose(int token, float[] logits, int at) {
     float most = Float.NEGATIVE_INFINITY;

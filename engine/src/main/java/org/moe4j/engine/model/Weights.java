@@ -17,12 +17,14 @@ import org.moe4j.engine.kernel.Workers;
  *
  * @param embedding read row by row from the file
  * @param frequencies what rotary frequencies are divided by, if the file says
+ * @param experts the routed ones of all layers
  */
 public record Weights(
     Shape shape,
     GgufTensor embedding,
     float[] frequencies,
     List<Layer> layers,
+    ExpertSource experts,
     float[] norm,
     Matrix output) {
 
@@ -38,8 +40,12 @@ public record Weights(
     GgufTensor embedding =
         loader.checked("token_embd.weight", shape.width(), shape.vocabulary(), 1);
     List<Layer> layers = new ArrayList<>();
+    List<List<Expert>> experts = new ArrayList<>();
     for (int i = 0; i < shape.layers(); i++) {
-      layers.add(loader.layer(shape, "blk." + i + "."));
+      String prefix = "blk." + i + ".";
+      layers.add(loader.layer(shape, prefix));
+      experts.add(
+          shape.experts() == 0 ? List.of() : loader.packed(loader.experts(shape, prefix)));
     }
     float[] frequencies =
         file.find("rope_freqs.weight").map(GgufTensor::floats).orElse(new float[0]);
@@ -52,6 +58,7 @@ public record Weights(
         embedding,
         frequencies,
         layers,
+        new ResidentExperts(experts),
         loader.vector("output_norm.weight", shape.width()),
         loader.matrix(output, shape.width(), shape.vocabulary()));
   }
@@ -70,24 +77,26 @@ public record Weights(
           s.experts() == 0
               ? List.of()
               : List.of(matrix(p + "ffn_gate_inp.weight", s.width(), s.experts())),
-          experts(s, p));
+          s.experts() == 0
+              ? Optional.of(experts(s, p).pack(0, packing))
+              : Optional.empty());
     }
 
-    private List<Layer.Expert> experts(Shape s, String p) {
+    ExpertTensors experts(Shape s, String p) {
       int count = Math.max(1, s.experts());
       String suffix = s.experts() == 0 ? ".weight" : "_exps.weight";
-      GgufTensor gate = checked(p + "ffn_gate" + suffix, s.width(), s.hidden(), count);
-      GgufTensor up = checked(p + "ffn_up" + suffix, s.width(), s.hidden(), count);
-      GgufTensor down = checked(p + "ffn_down" + suffix, s.hidden(), s.width(), count);
-      Layer.Expert[] all = new Layer.Expert[count];
-      workers.run(
+      return new ExpertTensors(
           count,
-          (e, worker) ->
-              all[e] =
-                  new Layer.Expert(
-                      packing.pack(gate, e, s.hidden()),
-                      packing.pack(up, e, s.hidden()),
-                      packing.pack(down, e, s.width())));
+          s.width(),
+          s.hidden(),
+          checked(p + "ffn_gate" + suffix, s.width(), s.hidden(), count),
+          checked(p + "ffn_up" + suffix, s.width(), s.hidden(), count),
+          checked(p + "ffn_down" + suffix, s.hidden(), s.width(), count));
+    }
+
+    List<Expert> packed(ExpertTensors tensors) {
+      Expert[] all = new Expert[tensors.count()];
+      workers.run(tensors.count(), (e, worker) -> all[e] = tensors.pack(e, packing));
       return List.of(all);
     }
 

@@ -151,7 +151,7 @@ class MatrixTest {
         new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
     assertThat(process.waitFor()).isZero();
     assertThat(printed)
-        .isEqualTo((bits.equals("none") ? "ScalarKernels " : "VectorKernels ") + sum());
+        .isEqualTo((bits.equals("none") ? "FloatScalars " : "FloatVectors ") + sum());
   }
 
   private static int sum() {
@@ -169,6 +169,6 @@ class MatrixTest {
 
   /** Prints which loops this process has and what they give. */
   public static void main(String[] args) {
-    System.out.println(KernelChoice.KERNELS.getClass().getSimpleName() + " " + sum());
+    System.out.println(KernelChoice.FLOATS.getClass().getSimpleName() + " " + sum());
   }
 }

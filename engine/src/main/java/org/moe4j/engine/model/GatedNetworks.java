@@ -1,0 +1,92 @@
+package org.moe4j.engine.model;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.IntStream;
+import org.moe4j.engine.kernel.Activations;
+import org.moe4j.engine.kernel.Attention;
+import org.moe4j.engine.kernel.Matrix;
+
+/**
+ * Runs gated feed-forward networks of one width side by side, each for rows of its own, so that the
+ * weights of each are read once.
+ */
+final class GatedNetworks {
+  private final int width;
+  private final int hiddenWidth;
+  private final Products products;
+  private final Activations hidden;
+  private float[] out = {};
+
+  /** Networks of {@code hiddenWidth} between {@code width}. */
+  GatedNetworks(int width, int hiddenWidth, Products products) {
+    this.width = width;
+    this.hiddenWidth = hiddenWidth;
+    this.products = products;
+    this.hidden = new Activations(hiddenWidth);
+  }
+
+  /**
+   * Makes room for {@code places} rows of results.
+   *
+   * @return where {@link #run} puts them, {@code width} numbers each
+   */
+  float[] reserve(int places) {
+    if (out.length < places * width) {
+      out = new float[places * width];
+      hidden.reserve(places);
+    }
+    return out;
+  }
+
+  /**
+   * Network i takes the rows of part {@code p = which[i]}: {@code rows[starts[p]]} to {@code
+   * rows[starts[p + 1] - 1]} of {@code input}. Its results get the places {@code starts[p]} and
+   * following.
+   */
+  void run(Activations input, int[] rows, int[] starts, int[] which, List<Expert> networks) {
+    int panels = networks.getFirst().gate().panels();
+    products
+        .workers()
+        .run(
+            networks.size() * panels,
+            (job, worker) -> {
+              int i = job / panels;
+              int from = starts[which[i]];
+              int count = starts[which[i] + 1] - from;
+              gateUp(networks.get(i), job % panels, input, rows, from, count, worker);
+            });
+    int[] places =
+        Arrays.stream(which).flatMap(p -> IntStream.range(starts[p], starts[p + 1])).toArray();
+    products.each(places.length, (i, worker) -> hidden.quantise(places[i]));
+    int downPanels = networks.getFirst().down().panels();
+    products
+        .workers()
+        .run(
+            networks.size() * downPanels,
+            (job, worker) -> {
+              int i = job / downPanels;
+              int from = starts[which[i]];
+              int count = starts[which[i] + 1] - from;
+              Matrix m = networks.get(i).down();
+              float[] scratch = products.scratch(worker);
+              m.multiply(job % downPanels, hidden, products.rows(), from, count, scratch);
+              Products.scatter(scratch, count, m, job % downPanels, out, from);
+            });
+  }
+
+  private void gateUp(
+      Expert network, int panel, Activations input, int[] rows, int from, int count, int worker) {
+    float[] gate = products.scratch(worker);
+    float[] up = products.scratch2(worker);
+    network.gate().multiply(panel, input, rows, from, count, gate);
+    network.up().multiply(panel, input, rows, from, count, up);
+    Attention.swiglu(gate, 0, up, 0, count * Matrix.PANEL);
+    int at = panel * Matrix.PANEL;
+    int numbers = Math.min(Matrix.PANEL, hiddenWidth - at);
+    for (int i = 0; i < count; i++) {
+      int to = hidden.at(from + i) + at;
+      System.arraycopy(gate, i * Matrix.PANEL, hidden.values(), to, numbers);
+    }
+  }
+}

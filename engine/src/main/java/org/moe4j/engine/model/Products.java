@@ -1,0 +1,91 @@
+package org.moe4j.engine.model;
+
+import java.util.List;
+import java.util.stream.IntStream;
+import org.moe4j.engine.kernel.Activations;
+import org.moe4j.engine.kernel.Matrix;
+import org.moe4j.engine.kernel.Workers;
+
+/** Products of matrices with many rows, shared out among threads, and each thread's own memory. */
+final class Products {
+  private final Workers workers;
+  private final float[][] first;
+  private final float[][] second;
+  private int[] rows = {};
+
+  Products(Workers workers) {
+    this.workers = workers;
+    this.first = new float[workers.count()][0];
+    this.second = new float[workers.count()][0];
+  }
+
+  /** Makes room for products with {@code count} rows. */
+  void reserve(int count) {
+    if (rows.length < count) {
+      rows = IntStream.range(0, count).toArray();
+      for (int w = 0; w < workers.count(); w++) {
+        first[w] = new float[count * Matrix.PANEL];
+        second[w] = new float[count * Matrix.PANEL];
+      }
+    }
+  }
+
+  Workers workers() {
+    return workers;
+  }
+
+  /** 0, 1, 2 and so on. */
+  int[] rows() {
+    return rows;
+  }
+
+  /** Memory of a thread for one panel's products. */
+  float[] scratch(int worker) {
+    return first[worker];
+  }
+
+  /** More of it. */
+  float[] scratch2(int worker) {
+    return second[worker];
+  }
+
+  /** Small jobs: a few are not worth waking threads for. */
+  void each(int n, Workers.Job job) {
+    if (n < 4) {
+      for (int i = 0; i < n; i++) {
+        job.run(i, 0);
+      }
+    } else {
+      workers.run(n, job);
+    }
+  }
+
+  /** Products of several matrices with the first {@code n} rows of {@code from}. */
+  void multiply(Activations from, int n, List<Matrix> matrices, List<float[]> to) {
+    int panels = 0;
+    for (Matrix m : matrices) {
+      panels += m.panels();
+    }
+    workers.run(
+        panels,
+        (job, worker) -> {
+          int which = 0;
+          int panel = job;
+          while (panel >= matrices.get(which).panels()) {
+            panel -= matrices.get(which++).panels();
+          }
+          Matrix m = matrices.get(which);
+          m.multiply(panel, from, rows, 0, n, first[worker]);
+          scatter(first[worker], n, m, panel, to.get(which), 0);
+        });
+  }
+
+  /** Puts a panel's products into rows {@code row} and following of a whole product. */
+  static void scatter(float[] from, int n, Matrix m, int panel, float[] to, int row) {
+    int at = panel * Matrix.PANEL;
+    int width = Math.min(Matrix.PANEL, m.rows() - at);
+    for (int i = 0; i < n; i++) {
+      System.arraycopy(from, i * Matrix.PANEL, to, (row + i) * m.rows() + at, width);
+    }
+  }
+}
