@@ -86,7 +86,7 @@ public final class GgufExport {
     TensorTable table = new TensorTable();
     choice.target().write(model, keys, table);
     table.weights().requireCovers(model.parameters().all());
-    Vocabulary.read(from, model.config().vocab(), file.tokens(), remarks).write(keys);
+    TokenizerKeys.write(from, model.config().vocab(), file.tokens(), keys, remarks);
     try (WeightStream stream = file.stream(model, table.weights(), LoadProgress.NONE)) {
       StorageTypes types = new StorageTypes(type, head(table));
       List<GgufWriter.Item> items = items(file, stream, table, types, type.block() > 1);
@@ -137,7 +137,10 @@ public final class GgufExport {
         long[] shape = reversed(item.stored().sizes());
         items.add(
             new GgufWriter.Item(
-                name, types.of(name, shape), shape, new PieceRows(item.pieces())));
+                name,
+                types.of(name, shape),
+                shape,
+                new PieceRows(item.pieces(), table.change(name))));
       }
     }
     items.addAll(coded);

@@ -186,7 +186,11 @@ abstract class GroupedTarget extends Target {
     SparseParts.keys(c, keys);
     more(c, a, keys);
     tensors(model, a, table);
+    changes(c, table);
   }
+
+  /** What is done to tensors before they are stored. */
+  void changes(DecoderConfig c, TensorTable table) {}
 
   private void tensors(Decoder model, GroupedQueryConfig a, TensorTable table) {
     table.whole("token_embd.weight", model.embedding());

@@ -5,6 +5,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.Iterator;
 import java.util.List;
 import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 import org.moe4j.engine.gguf.GgufWriter;
 import org.moe4j.tensor.DType;
@@ -15,11 +16,14 @@ import org.moe4j.tensor.Tensor;
 /** Rows out of the pieces of a tensor, of which one is in memory at a time. */
 final class PieceRows implements GgufWriter.Rows {
   private final Iterator<Supplier<Tensor>> pieces;
+  private final UnaryOperator<Tensor> change;
   private @Nullable Tensor piece;
   private long at;
 
-  PieceRows(List<Supplier<Tensor>> pieces) {
+  /** Rows of {@code pieces} after {@code change}. */
+  PieceRows(List<Supplier<Tensor>> pieces, UnaryOperator<Tensor> change) {
     this.pieces = pieces.iterator();
+    this.change = change;
   }
 
   @Override
@@ -44,7 +48,9 @@ final class PieceRows implements GgufWriter.Rows {
     if (now == null) {
       try (Scope scope = Scope.open();
           NoGrad off = NoGrad.open()) {
-        now = pieces.next().get().detach().to(DType.F32).contiguous().copy().keep();
+        Tensor numbers = change.apply(pieces.next().get().detach().to(DType.F32));
+        // The stream's memory changes with the next piece.
+        now = numbers.contiguous().copy().keep();
       }
       piece = now;
       at = 0;

@@ -82,11 +82,11 @@ final class Targets {
         what
             + ": no architecture of GGUF computes this "
             + modelType
-            + " model; "
-            + nearest.target.label()
-            + " has not: "
+            + " model, which has "
             + String.join(", ", nearest.fit.obstacles())
-            + "; there are "
+            + " beyond "
+            + nearest.target.label()
+            + "; known: "
             + ALL.stream().map(Target::label).collect(Collectors.joining(", ")));
   }
 }

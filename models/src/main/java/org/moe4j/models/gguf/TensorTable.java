@@ -1,5 +1,6 @@
 package org.moe4j.models.gguf;
 
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.UnaryOperator;
@@ -18,6 +19,7 @@ import org.moe4j.tensor.Tensor;
 final class TensorTable {
   private final WeightMap weights = new WeightMap();
   private final Map<String, float[]> constants = new LinkedHashMap<>();
+  private final Map<String, UnaryOperator<Tensor>> changes = new HashMap<>();
 
   /** What comes from parameters; shapes have the fastest-running dimension last. */
   WeightMap weights() {
@@ -27,6 +29,20 @@ final class TensorTable {
   /** Vectors that are no parameters, by name. */
   Map<String, float[]> constants() {
     return constants;
+  }
+
+  /** What is done to the numbers of the tensor {@code name} before they are stored. */
+  UnaryOperator<Tensor> change(String name) {
+    return changes.getOrDefault(name, UnaryOperator.identity());
+  }
+
+  /**
+   * Stores a tensor's numbers changed.
+   *
+   * @param by sees F32 matrices (one of a stack at a time, or several) or vectors
+   */
+  void change(String name, UnaryOperator<Tensor> by) {
+    changes.put(name, by);
   }
 
   void whole(String name, Parameter parameter) {
