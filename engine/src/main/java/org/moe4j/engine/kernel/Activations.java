@@ -20,7 +20,6 @@ public final class Activations {
   private final int columns;
   private final int stride;
   private float[] values = {};
-  private float[] codes = {};
   private int[] pairs = {};
   private float[] scales = {};
   private int[] offsets = {};
@@ -36,7 +35,6 @@ public final class Activations {
     int wanted = Math.multiplyExact(rows, stride);
     if (values.length < wanted) {
       values = new float[wanted];
-      codes = new float[wanted];
       pairs = new int[wanted / 2];
       scales = new float[wanted / BLOCK];
       offsets = new int[wanted / BLOCK];
@@ -60,11 +58,6 @@ public final class Activations {
 
   int blocks() {
     return stride / BLOCK;
-  }
-
-  /** The 8-bit numbers as floats, in the order of columns; {@link #at} as in {@link #values}. */
-  float[] codes() {
-    return codes;
   }
 
   int[] pairs() {
@@ -111,8 +104,6 @@ public final class Activations {
         int c = from + 4 * v + (j >> 1) + ((j & 1) << 4);
         int a = round(values[c] * inverse);
         int b = round(values[c + 2] * inverse);
-        codes[c] = a;
-        codes[c + 2] = b;
         pairs[to + 4 * v + j] = (a & 0xffff) | (b << 16);
         low += a;
         high += b;

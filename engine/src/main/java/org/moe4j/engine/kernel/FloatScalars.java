@@ -1,61 +1,39 @@
 package org.moe4j.engine.kernel;
 
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+import org.moe4j.engine.gguf.Dequantise;
 
-/** 8-bit and float matrices number by number: the fallback, and what vectors must equal. */
+/** Stored blocks number by number: the fallback, and what vectors must equal. */
 final class FloatScalars implements FloatKernels {
-  private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
-
   @Override
-  public void q8(
-      MemorySegment w,
-      long panel,
-      Activations x,
-      boolean rounded,
-      int[] rows,
-      int from,
-      int count,
-      float[] out) {
-    long group = (long) x.blocks() * Q8Matrix.BLOCK_BYTES;
-    for (int i = 0; i < count; i++) {
-      for (int r = 0; r < Matrix.PANEL; r++) {
-        out[i * Matrix.PANEL + r] = q8(w, panel + r / 32 * group, r % 32, x, rounded, rows[from + i]);
+  public void multiply(
+      BlockMatrix w, int first, Activations x, int[] rows, int from, int count, float[] out) {
+    float[] weights = new float[Math.ceilDiv(w.columns(), BlockMatrix.PARTIALS) * 16];
+    float[] partials = new float[BlockMatrix.PARTIALS];
+    for (int r = 0; r < Math.min(Matrix.PANEL, w.rows() - first); r++) {
+      long at = (first + r) * w.rowBytes();
+      Dequantise.row(w.type(), w.weights(), at, w.columns(), weights, 0);
+      for (int i = 0; i < count; i++) {
+        Arrays.fill(partials, 0f);
+        add(weights, x.values(), x.at(rows[from + i]), partials);
+        out[i * Matrix.PANEL + r] = total(partials);
       }
     }
   }
 
-  private static float q8(
-      MemorySegment w, long group, int r, Activations x, boolean rounded, int row) {
-    float[] values = rounded ? x.codes() : x.values();
-    int at = x.at(row);
-    float sum = 0;
-    for (int b = 0; b < x.blocks(); b++) {
-      long block = group + (long) b * Q8Matrix.BLOCK_BYTES;
-      float products = 0;
-      for (int c = 0; c < 32; c++) {
-        byte code = w.get(ValueLayout.JAVA_BYTE, block + Q4Scalars.place(r, 512, c / 4) + c % 4);
-        products = Math.fma((float) code, values[at + b * 32 + c], products);
-      }
-      float unit = rounded ? x.scales()[x.blocksAt(row) + b] : 1f;
-      sum = Math.fma(products, Q4Scalars.scale(w, block, r) * unit, sum);
+  private static void add(float[] weights, float[] x, int at, float[] partials) {
+    for (int c = 0; c < weights.length; c++) {
+      int p = c % BlockMatrix.PARTIALS;
+      partials[p] = Math.fma(weights[c], x[at + c], partials[p]);
     }
-    return sum;
   }
 
-  @Override
-  public void f32(
-      MemorySegment w, long panel, Activations x, int[] rows, int from, int count, float[] out) {
-    for (int i = 0; i < count; i++) {
-      int at = x.at(rows[from + i]);
-      for (int r = 0; r < Matrix.PANEL; r++) {
-        float sum = 0;
-        for (int c = 0; c < x.columns(); c++) {
-          float weight = w.get(FLOAT, panel + ((long) c * Matrix.PANEL + r) * 4);
-          sum = Math.fma(weight, x.values()[at + c], sum);
-        }
-        out[i * Matrix.PANEL + r] = sum;
+  private static float total(float[] partials) {
+    for (int apart = BlockMatrix.PARTIALS / 2; apart > 0; apart /= 2) {
+      for (int i = 0; i < apart; i++) {
+        partials[i] += partials[apart + i];
       }
     }
+    return partials[0];
   }
 }

@@ -2,11 +2,16 @@ package org.moe4j.engine.kernel;
 
 import static jdk.incubator.vector.VectorOperators.ASHR;
 import static jdk.incubator.vector.VectorOperators.LSHL;
+import static jdk.incubator.vector.VectorOperators.LSHR;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.ShortVector;
+import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
@@ -28,6 +33,16 @@ final class Vectors {
    * what lies there until no thread multiplies any more.
    */
   static final MemorySegment ALL = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
+
+  /** L bytes, or 8 where L is 4. */
+  private static final VectorSpecies<Byte> B =
+      VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, L * 8)));
+
+  /** L shorts. */
+  private static final VectorSpecies<Short> H =
+      VectorSpecies.of(short.class, VectorShape.forBitSize(L * 16));
+
+  private static final IntVector QUAD = IntVector.zero(I).sub(IntVector.zero(I).addIndex(8)).add(24);
 
   private static final float TWO_112 = 0x1p112f;
   private static final int HALF_BITS = 0x8fffe000;
@@ -56,6 +71,66 @@ final class Vectors {
 
   static FloatVector floats(IntVector codes) {
     return (FloatVector) codes.convert(VectorOperators.I2F, 0);
+  }
+
+  /** L bytes as ints. */
+  static IntVector signedBytes(long at) {
+    if (L == 4) {
+      return quad(at).lanewise(ASHR, 24);
+    }
+    return (IntVector)
+        ByteVector.fromMemorySegment(B, ALL, at, LE).convertShape(VectorOperators.B2I, I, 0);
+  }
+
+  /** L bytes as ints, 0 to 255. */
+  static IntVector unsignedBytes(long at) {
+    if (L == 4) {
+      return quad(at).lanewise(LSHR, 24);
+    }
+    return (IntVector)
+        ByteVector.fromMemorySegment(B, ALL, at, LE)
+            .convertShape(VectorOperators.ZERO_EXTEND_B2I, I, 0);
+  }
+
+  /** Four bytes, each in the high end of a lane: no vector is as short as they are. */
+  private static IntVector quad(long at) {
+    return IntVector.broadcast(I, bits(at)).lanewise(LSHL, QUAD);
+  }
+
+  /** L 16-bit numbers as ints. */
+  static IntVector shorts(long at) {
+    return (IntVector)
+        ShortVector.fromMemorySegment(H, ALL, at, LE).convertShape(VectorOperators.S2I, I, 0);
+  }
+
+  /** Half-precision numbers in the low 16 bits as floats, infinities and NaN among them. */
+  static FloatVector half(IntVector bits) {
+    FloatVector finite =
+        bits.lanewise(LSHL, 13).and(HALF_BITS).reinterpretAsFloats().mul(TWO_112);
+    VectorMask<Float> beyond = finite.abs().compare(VectorOperators.GE, 65536f);
+    return finite
+        .reinterpretAsInts()
+        .lanewise(VectorOperators.OR, 0x7f800000, beyond.cast(I))
+        .reinterpretAsFloats();
+  }
+
+  static void put(FloatVector v, long at) {
+    v.intoMemorySegment(ALL, at, LE);
+  }
+
+  /** A half-precision number. */
+  static float scale(long at) {
+    return Float.float16ToFloat(ALL.get(ValueLayout.JAVA_SHORT_UNALIGNED, at));
+  }
+
+  /** 32 bits. */
+  static int bits(long at) {
+    return ALL.get(ValueLayout.JAVA_INT_UNALIGNED, at);
+  }
+
+  /** A byte, 0 to 255. */
+  static int unsigned(long at) {
+    return ALL.get(ValueLayout.JAVA_BYTE, at) & 0xff;
   }
 
   static void unpackScales(long block, float[] to, int at) {

@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -12,32 +11,18 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.moe4j.engine.gguf.GgmlType;
 import org.moe4j.engine.gguf.GgufTensor;
-import org.moe4j.engine.gguf.Quantise;
 
 class MatrixTest {
   private static final int ROWS = 150;
-  private static final int COLUMNS = 96;
   private static final int BATCH = 37;
-
-  private static GgufTensor random(GgmlType type, int columns, int rows, int stacked) {
-    Random random = new Random(5);
-    MemorySegment data =
-        MemorySegment.ofArray(new byte[(int) type.bytes((long) columns * rows * stacked)]);
-    float[] row = new float[columns];
-    for (int r = 0; r < rows * stacked; r++) {
-      for (int c = 0; c < columns; c++) {
-        row[c] = (float) random.nextGaussian();
-      }
-      Quantise.row(type, row, 0, columns, data, r * type.bytes(columns));
-    }
-    return new GgufTensor("w", type, new long[] {columns, rows, stacked}, data);
-  }
 
   private static Activations activations(int columns, int rows) {
     Random random = new Random(6);
@@ -50,6 +35,34 @@ class MatrixTest {
       x.quantise(r);
     }
     return x;
+  }
+
+  /** More columns than are unpacked at once, and more rows of x than are multiplied at once. */
+  @ParameterizedTest
+  @EnumSource(names = {"F16", "Q6_K"})
+  void wideMatricesAndLargeBatchesTakeSeveralPasses(GgmlType type) {
+    int columns = type == GgmlType.F16 ? 4109 : 4352;
+    GgufTensor stored = RandomBlocks.tensor(type, columns, 7, 1);
+    float[] weights = stored.floats();
+    Activations x = activations(columns, 150);
+    try (Arena arena = Arena.ofConfined()) {
+      float[][] all = product(new Packing(arena, false).pack(stored, 0, 7), x, 150);
+      for (int i = 0; i < 150; i++) {
+        for (int r = 0; r < 7; r++) {
+          float[] partials = new float[16];
+          for (int c = 0; c < columns; c++) {
+            float w = weights[r * columns + c];
+            partials[c % 16] = Math.fma(w, x.values()[x.at(i) + c], partials[c % 16]);
+          }
+          for (int apart = 8; apart > 0; apart /= 2) {
+            for (int p = 0; p < apart; p++) {
+              partials[p] += partials[p + apart];
+            }
+          }
+          assertThat(all[i][r]).isEqualTo(partials[0]);
+        }
+      }
+    }
   }
 
   /** The product of all panels with the first {@code count} rows of x, in the order of rows. */
@@ -67,25 +80,35 @@ class MatrixTest {
     return all;
   }
 
+  static Stream<Arguments> matrices() {
+    return Arrays.stream(GgmlType.values())
+        .flatMap(
+            type ->
+                type == GgmlType.Q4_0
+                    ? Stream.of(Arguments.of(type, false), Arguments.of(type, true))
+                    : Stream.of(Arguments.of(type, false)));
+  }
+
+  /** Few whole blocks; part of a vector more where a type allows it. */
+  private static int columns(GgmlType type) {
+    return switch (type.block()) {
+      case 1 -> 83;
+      case 32 -> 96;
+      default -> 512;
+    };
+  }
+
   @ParameterizedTest
-  @CsvSource({
-    "Q4_0,false",
-    "Q4_0,true",
-    "Q8_0,false",
-    "Q8_0,true",
-    "F32,false",
-    "BF16,false",
-    "Q6_K,false"
-  })
+  @MethodSource("matrices")
   void productIsThatOfADoubleLoop(GgmlType type, boolean exact) {
-    int columns = type.block() == 256 ? 256 : COLUMNS;
-    GgufTensor stored = random(type, columns, ROWS, 2);
+    int columns = columns(type);
+    GgufTensor stored = RandomBlocks.tensor(type, columns, ROWS, 2);
     float[] weights = stored.floats();
     Activations x = activations(columns, BATCH);
     try (Arena arena = Arena.ofConfined()) {
       Matrix w = new Packing(arena, exact).pack(stored, 1, ROWS);
       assertThat(w.eightBit())
-          .isEqualTo((type == GgmlType.Q4_0 || type == GgmlType.Q8_0) && !exact);
+          .isEqualTo(type == GgmlType.Q4_0 && !exact);
       float[][] all = product(w, x, BATCH);
       for (int i = 0; i < BATCH; i++) {
         for (int r = 0; r < ROWS; r++) {
@@ -115,13 +138,12 @@ class MatrixTest {
   }
 
   @ParameterizedTest
-  @EnumSource(
-      value = GgmlType.class,
-      names = {"Q4_0", "Q8_0", "F32"})
+  @EnumSource
   void bitsDoNotDependOnHowManyRowsThereAreAtOnce(GgmlType type) {
-    Activations x = activations(COLUMNS, BATCH);
+    int columns = columns(type);
+    Activations x = activations(columns, BATCH);
     try (Arena arena = Arena.ofConfined()) {
-      Matrix w = new Packing(arena, false).pack(random(type, COLUMNS, ROWS, 1), 0, ROWS);
+      Matrix w = new Packing(arena, false).pack(RandomBlocks.tensor(type, columns, ROWS, 1), 0, ROWS);
       float[][] all = product(w, x, BATCH);
       for (int count : new int[] {1, 2, 3, 4, 5, 6, 7, 33}) {
         float[][] some = product(w, x, count);
@@ -156,10 +178,11 @@ class MatrixTest {
 
   private static int sum() {
     int sum = 0;
-    Activations x = activations(COLUMNS, BATCH);
     try (Arena arena = Arena.ofConfined()) {
-      for (GgmlType type : List.of(GgmlType.Q4_0, GgmlType.Q8_0, GgmlType.F32)) {
-        Matrix w = new Packing(arena, false).pack(random(type, COLUMNS, ROWS, 1), 0, ROWS);
+      for (GgmlType type : GgmlType.values()) {
+        Activations x = activations(columns(type), BATCH);
+        GgufTensor stored = RandomBlocks.tensor(type, columns(type), ROWS, 1);
+        Matrix w = new Packing(arena, false).pack(stored, 0, ROWS);
         sum = 31 * sum + Arrays.deepHashCode(product(w, x, 3));
         sum = 31 * sum + Arrays.deepHashCode(product(w, x, BATCH));
       }
