@@ -6,13 +6,16 @@ import org.moe4j.CapacityRule;
 import org.moe4j.ExpertForm;
 import org.moe4j.FeedForward;
 import org.moe4j.FeedForwardExperts;
+import org.moe4j.Gating;
 import org.moe4j.LinearRouter;
 import org.moe4j.MoeConfig;
 import org.moe4j.MoeLayer;
 import org.moe4j.Parameter;
+import org.moe4j.ParameterStore;
 import org.moe4j.Phase;
 import org.moe4j.models.DecoderConfig;
 import org.moe4j.models.FeedForwardConfig;
+import org.moe4j.tensor.DType;
 
 /** Feed-forward halves, dense and sparse, in checks, keys and names. */
 final class SparseParts {
@@ -98,7 +101,16 @@ final class SparseParts {
 
   /** How a linear router's choices are made; empty for another router or another gating. */
   static Optional<Gates> gates(MoeConfig moe) {
-    return moe.gating().flatMap(Gates::of);
+    return moe.gating().or(() -> linear(moe)).flatMap(Gates::of);
+  }
+
+  /** The gating of a router that is linear under a name of its own. */
+  private static Optional<Gating> linear(MoeConfig moe) {
+    try (ParameterStore store = ParameterStore.shapes(DType.F32)) {
+      return new MoeLayer(moe, store).router() instanceof LinearRouter r
+          ? Optional.of(r.gating())
+          : Optional.empty();
+    }
   }
 
   /** True if the router's logits have a trained bias. */
