@@ -4,18 +4,23 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.moe4j.Parameter;
 import org.moe4j.ParameterStore;
+import org.moe4j.Role;
 import org.moe4j.engine.EngineException;
 import org.moe4j.engine.gguf.GgmlType;
 import org.moe4j.engine.gguf.GgufWriter;
 import org.moe4j.engine.gguf.Quantise;
 import org.moe4j.models.Decoder;
+import org.moe4j.models.hf.DiskTensor;
 import org.moe4j.models.hf.LoadProgress;
 import org.moe4j.models.hf.OpenCheckpoint;
+import org.moe4j.models.hf.WeightMap;
 import org.moe4j.models.hf.WeightStream;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.MoeException;
@@ -85,7 +90,7 @@ public final class GgufExport {
     keys.put("context_length", choice.fit().context());
     TensorTable table = new TensorTable();
     choice.target().write(model, keys, table);
-    table.weights().requireCovers(model.parameters().all());
+    requireAll(model, table.weights());
     TokenizerKeys.write(from, model.config().vocab(), file.tokens(), keys, remarks);
     try (WeightStream stream = file.stream(model, table.weights(), LoadProgress.NONE)) {
       StorageTypes types = new StorageTypes(type, head(table));
@@ -94,6 +99,20 @@ public final class GgufExport {
       long bytes = items.stream().mapToLong(GgufWriter.Item::bytes).sum();
       GgufWriter.write(to, keys.values(), items, done -> progress.at(done, bytes));
       return new Result(choice.target().label(), items.size(), bytes, List.copyOf(remarks));
+    }
+  }
+
+  /** Nothing that is trained may be left out; the embedding may be there twice. */
+  private static void requireAll(Decoder model, WeightMap table) {
+    Map<String, Long> stored = new HashMap<>();
+    for (DiskTensor tensor : table.list()) {
+      tensor.parts().forEach(p -> stored.merge(p.parameter().name(), p.count(), Long::sum));
+    }
+    for (Parameter p : model.parameters().all()) {
+      if (!(p.role() instanceof Role.State)
+          && stored.getOrDefault(p.name(), 0L) < p.tensor().numel()) {
+        throw new IllegalStateException(p + " has no place in the file");
+      }
     }
   }
 

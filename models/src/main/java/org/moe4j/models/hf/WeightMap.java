@@ -69,7 +69,7 @@ public final class WeightMap {
    *
    * @throws MoeException if not, naming the parameters
    */
-  public void requireCovers(Collection<Parameter> parameters) {
+  void requireCovers(Collection<Parameter> parameters) {
     Map<String, Long> filled = new HashMap<>();
     for (DiskTensor t : tensors.values()) {
       t.requireWhole();
