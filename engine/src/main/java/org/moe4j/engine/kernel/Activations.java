@@ -23,11 +23,13 @@ public final class Activations {
   private int[] pairs = {};
   private float[] scales = {};
   private int[] offsets = {};
+  private final ByteRows bytes;
 
   /** Rows of {@code columns} numbers; none yet. */
   public Activations(int columns) {
     this.columns = columns;
     this.stride = Math.ceilDiv(columns, BLOCK) * BLOCK;
+    this.bytes = new ByteRows(stride);
   }
 
   /** Makes room for {@code rows} rows. What was there is lost. */
@@ -38,6 +40,9 @@ public final class Activations {
       pairs = new int[wanted / 2];
       scales = new float[wanted / BLOCK];
       offsets = new int[wanted / BLOCK];
+    }
+    if (MachineChoice.loaded().isPresent()) {
+      bytes.reserve(rows);
     }
   }
 
@@ -54,6 +59,11 @@ public final class Activations {
   /** Where row {@code r} begins in {@link #values}. */
   public int at(int r) {
     return r * stride;
+  }
+
+  /** The 8-bit numbers as machine code takes them; empty if none does. */
+  ByteRows bytes() {
+    return bytes;
   }
 
   int blocks() {
@@ -84,6 +94,9 @@ public final class Activations {
   /** Rounds row {@code r} to 8 bits; call it after its floats are set and before it is used. */
   public void quantise(int r) {
     Arrays.fill(values, at(r) + columns, at(r) + stride, 0f);
+    if (bytes.holds(r)) {
+      MachineChoice.loaded().ifPresent(kernels -> bytes.quantise(kernels, values, at(r), r));
+    }
     for (int b = 0; b < blocks(); b++) {
       block(at(r) + b * BLOCK, pairsAt(r) + b * PAIRS, blocksAt(r) + b);
     }

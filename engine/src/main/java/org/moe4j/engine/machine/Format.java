@@ -1,0 +1,20 @@
+package org.moe4j.engine.machine;
+
+/**
+ * How weights lie in memory, and the instructions that multiply them. A panel of 64 rows is two
+ * halves, one behind the other; the blocks of a half follow one another, each some columns of its
+ * 32 rows.
+ */
+interface Format {
+  /** Bytes of a block, a multiple of 64. */
+  int bytes();
+
+  /** Records of activations for a block: a 32nd of its columns. */
+  int records();
+
+  /** Sets registers that stay the same in all blocks. */
+  void constants(Assembler a, Tile tile);
+
+  /** Adds the products of the current block with each token to the tile's sums. */
+  void block(Assembler a, Tile tile);
+}
