@@ -1,6 +1,7 @@
 package org.moe4j.engine.kernel;
 
 import java.util.Arrays;
+import java.util.Optional;
 
 /**
  * The rows that matrices are multiplied with: as floats and, for matrices that want it, in blocks
@@ -19,13 +20,13 @@ public final class Activations {
   private int[] factors = {};
   private float[] scales = {};
   private int[] offsets = {};
-  private final ByteRows bytes;
+  private final Optional<ByteRows> bytes;
 
   /** Rows of {@code columns} numbers; none yet. */
   public Activations(int columns) {
     this.columns = columns;
     this.stride = Math.ceilDiv(columns, BLOCK) * BLOCK;
-    this.bytes = new ByteRows(stride);
+    this.bytes = MachineChoice.wanted().map(kernels -> new ByteRows(kernels, stride));
   }
 
   /** Makes room for {@code rows} rows. What was there is lost. */
@@ -37,9 +38,7 @@ public final class Activations {
       scales = new float[wanted / BLOCK];
       offsets = new int[wanted / BLOCK];
     }
-    if (MachineChoice.loaded().isPresent()) {
-      bytes.reserve(rows);
-    }
+    bytes.ifPresent(b -> b.reserve(rows));
   }
 
   /** Numbers of a row. */
@@ -57,9 +56,9 @@ public final class Activations {
     return r * stride;
   }
 
-  /** The 8-bit numbers as machine code takes them; empty if none does. */
+  /** The 8-bit numbers as machine code takes them, if it does; then they are nowhere else. */
   ByteRows bytes() {
-    return bytes;
+    return bytes.orElseThrow();
   }
 
   int blocks() {
@@ -96,8 +95,9 @@ public final class Activations {
   /** Rounds row {@code r} to 8 bits; call it after its floats are set and before it is used. */
   public void quantise(int r) {
     Arrays.fill(values, at(r) + columns, at(r) + stride, 0f);
-    if (bytes.holds(r)) {
-      MachineChoice.loaded().ifPresent(kernels -> bytes.quantise(kernels, values, at(r), r));
+    if (bytes.isPresent()) {
+      bytes.get().quantise(values, at(r), r);
+      return;
     }
     for (int b = 0; b < blocks(); b++) {
       block(at(r) + b * BLOCK, blocksAt(r) + b);

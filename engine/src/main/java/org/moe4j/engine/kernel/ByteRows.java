@@ -3,19 +3,22 @@ package org.moe4j.engine.kernel;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Objects;
 import org.moe4j.engine.machine.MachineKernels;
-import org.moe4j.engine.machine.Record;
+import org.moe4j.engine.machine.ByteRecord;
 
-/** Rows of activations in 8 bits in native memory, as machine code takes them: {@link Record}. */
+/** Rows of activations in 8 bits in native memory, as machine code takes them: {@link ByteRecord}. */
 final class ByteRows {
   private static final ThreadLocal<MemorySegment> VALUES =
       ThreadLocal.withInitial(() -> allocate(0));
 
+  private final MachineKernels kernels;
   private final int columns;
   private MemorySegment memory = allocate(0);
 
   /** Rows of {@code columns} numbers, a multiple of 32; none yet. */
-  ByteRows(int columns) {
+  ByteRows(MachineKernels kernels, int columns) {
+    this.kernels = kernels;
     this.columns = columns;
   }
 
@@ -30,22 +33,19 @@ final class ByteRows {
     }
   }
 
-  /** Whether there is room for row {@code row}. */
-  boolean holds(int row) {
-    return (row + 1) * rowBytes() <= memory.byteSize();
-  }
-
   long rowBytes() {
-    return (long) columns / Activations.BLOCK * Record.BYTES;
+    return (long) columns / Activations.BLOCK * ByteRecord.BYTES;
   }
 
   /** Where a row lies, as long as this object lives and nothing more is reserved. */
   long address(int row) {
-    return memory.address() + row * rowBytes();
+    long from = row * rowBytes();
+    Objects.checkFromIndexSize(from, rowBytes(), memory.byteSize());
+    return memory.address() + from;
   }
 
   /** Rounds a row of numbers to 8 bits, by the rule of {@link Activations}. */
-  void quantise(MachineKernels kernels, float[] values, int at, int row) {
+  void quantise(float[] values, int at, int row) {
     MemorySegment copy = VALUES.get();
     if (copy.byteSize() < 4L * columns) {
       copy = allocate(4L * columns);

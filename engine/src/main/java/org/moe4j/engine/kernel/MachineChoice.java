@@ -14,24 +14,19 @@ import org.moe4j.engine.machine.WeightFormat;
 public final class MachineChoice {
   private static final String PROPERTY = "moe4j.kernels";
 
-  private static volatile Optional<MachineKernels> loaded = Optional.empty();
-  private static volatile String refusal = "";
+  private static Optional<MachineKernels> loaded = Optional.empty();
+  private static String refusal = "";
 
   private MachineChoice() {}
 
   /** Which kernels multiply 4-bit weights in this process and, if others were asked for, why. */
-  public static String description() {
+  public static synchronized String description() {
     if (wanted().isPresent()) {
       return "machine code (AVX-512 VNNI)";
     }
     String others =
         KernelChoice.bits() == 0 ? "no vectors" : "vectors of " + KernelChoice.bits() + " bits";
     return refusal.isEmpty() ? others : others + ", not machine code: " + refusal;
-  }
-
-  /** The kernels, if any model has asked for them. */
-  static Optional<MachineKernels> loaded() {
-    return loaded;
   }
 
   /**

@@ -18,7 +18,7 @@ record MachineMatrix(
   private static final int MOST = MachineKernels.MOST_TOKENS;
   private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
   private static final ThreadLocal<MemorySegment> SCRATCH =
-      ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(MOST * (4L * PANEL + 8), 64));
+      ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(MOST * 8L + MOST * PANEL * 4L, 64));
 
   /** Bytes of half a panel of {@code columns} columns. */
   static long halfBytes(WeightFormat format, int columns) {
@@ -39,7 +39,7 @@ record MachineMatrix(
   public void multiply(int panel, Activations x, int[] rows, int from, int count, float[] out) {
     MemorySegment scratch = SCRATCH.get();
     long half = halfBytes(format, columns);
-    long at = weights.address() + 2 * panel * half;
+    long at = weights.address() + 2L * panel * half;
     ByteRows bytes = x.bytes();
     int tiles = Math.ceilDiv(count, MOST);
     int done = 0;

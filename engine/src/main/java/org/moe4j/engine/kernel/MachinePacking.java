@@ -36,7 +36,7 @@ final class MachinePacking {
   private static void q4(MemorySegment row, int b, MemorySegment to, long block, int r) {
     long source = b * 18L;
     to.set(SHORT, block + 2L * r, row.get(SHORT, source));
-    long first = block + 64 + r / 16 * 256 + r % 16 * 4;
+    long first = block + 64 + r / 16 * 256L + r % 16 * 4L;
     for (long v = 0; v < 4; v++) {
       to.set(INT, first + v * 64, row.get(INT, source + 2 + 4 * v));
     }

@@ -6,15 +6,16 @@ package org.moe4j.engine.machine;
  * 32 rows.
  */
 interface Format {
-  /** Bytes of a block, a multiple of 64. */
-  int bytes();
-
-  /** Records of activations for a block: a 32nd of its columns. */
-  int records();
-
   /** Sets registers that stay the same in all blocks. */
   void constants(Assembler a, Tile tile);
 
   /** Adds the products of the current block with each token to the tile's sums. */
   void block(Assembler a, Tile tile);
+
+  /** The instructions of a format. */
+  static Format of(WeightFormat format) {
+    return switch (format) {
+      case Q4_0 -> new Q4Format();
+    };
+  }
 }

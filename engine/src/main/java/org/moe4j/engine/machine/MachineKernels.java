@@ -57,7 +57,7 @@ public final class MachineKernels {
     for (int t = 0; t < MOST_TOKENS; t++) {
       a.align();
       at[t] = a.here();
-      TileProgram.write(a, format.format(), t + 1);
+      TileProgram.write(a, format, t + 1);
     }
     return at;
   }
@@ -74,7 +74,7 @@ public final class MachineKernels {
    * @param tokens how many, 1 to {@link #MOST_TOKENS}
    * @param panel address of the panel
    * @param half address of its second half
-   * @param rowBytes of a row of activations, see {@link Record}
+   * @param rowBytes of a row of activations, see {@link ByteRecord}
    * @param rows address of the addresses of the rows
    * @param out address of the sums, 64 floats for each row
    */
@@ -93,7 +93,7 @@ public final class MachineKernels {
    * Rounds a row to 8 bits.
    *
    * @param values address of the floats, a multiple of 32 of them
-   * @param row address of the first {@link Record}
+   * @param row address of the first {@link ByteRecord}
    * @param rowBytes of all its records
    */
   public void quantise(long values, long row, long rowBytes) {

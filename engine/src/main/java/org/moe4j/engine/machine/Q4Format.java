@@ -17,16 +17,6 @@ final class Q4Format implements Format {
   private static final int SIXTEEN = 256;
 
   @Override
-  public int bytes() {
-    return SCALES + 2 * SIXTEEN;
-  }
-
-  @Override
-  public int records() {
-    return 1;
-  }
-
-  @Override
   public void constants(Assembler a, Tile tile) {
     nibbleMask(a, tile);
   }
@@ -35,7 +25,7 @@ final class Q4Format implements Format {
   public void block(Assembler a, Tile tile) {
     for (int i = 0; i < tile.sixteens(); i++) {
       for (int t = 0; t < tile.tokens(); t++) {
-        a.vpbroadcastd(tile.dot(t), Tile.record(t, Record.MINUS_8_SUM));
+        a.vpbroadcastd(tile.dot(t), Tile.record(t, ByteRecord.MINUS_8_SUM));
       }
       nibbles(a, tile, tile.block(i, SCALES + tile.place(i) * SIXTEEN), 0);
       Zmm scale = tile.free(0);
@@ -74,7 +64,7 @@ final class Q4Format implements Format {
     Zmm product = tile.free(1);
     for (int t = 0; t < tile.tokens(); t++) {
       a.vcvtdq2ps(tile.dot(t), tile.dot(t));
-      a.vmulps(product, scale, Tile.record(t, record + Record.SCALE).each());
+      a.vmulps(product, scale, Tile.record(t, record + ByteRecord.SCALE).each());
       a.vfmadd231ps(tile.sum(sixteen, t), tile.dot(t), product);
     }
   }

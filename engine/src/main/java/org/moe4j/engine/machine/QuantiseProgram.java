@@ -7,7 +7,7 @@ import org.moe4j.engine.machine.Operand.Zmm;
 
 /**
  * A function that rounds a row of floats to 8 bits. Arguments: the floats' address, that of the
- * first {@link Record}, the address behind the last. Of every 32 floats the largest in size, m,
+ * first {@link ByteRecord}, the address behind the last. Of every 32 floats the largest in size, m,
  * gives the scale m / 127, rounded to half precision; codes are the floats times 127 / m, to the
  * nearest, ties to even.
  */
@@ -34,7 +34,7 @@ final class QuantiseProgram {
     int loop = a.here();
     block(a);
     a.add(VALUES, 128);
-    a.add(RECORD, Record.BYTES);
+    a.add(RECORD, ByteRecord.BYTES);
     a.cmp(RECORD, END);
     a.jb(loop);
     a.vzeroupper();
@@ -65,7 +65,7 @@ final class QuantiseProgram {
     a.vdivps(scale, most, MOST_CODE);
     a.vcvtps2ph(scale, scale);
     a.vcvtph2ps(scale, scale);
-    a.vmovss(at(RECORD, Record.SCALE), scale);
+    a.vmovss(at(RECORD, ByteRecord.SCALE), scale);
 
     Zmm sum = zmm(5);
     a.vpaddd(sum, first, second);
@@ -73,13 +73,13 @@ final class QuantiseProgram {
     reduce(a, first, () -> a.vpaddd(first, first, SPARE));
     a.vpslld(first, first, 5);
     a.vpsubd(first, ZERO, first);
-    a.vmovss(at(RECORD, Record.MINUS_32_FIRST), first);
+    a.vmovss(at(RECORD, ByteRecord.MINUS_32_FIRST), first);
     a.vcvtdq2ps(second, sum);
     a.vmulps(second, second, scale);
-    a.vmovss(at(RECORD, Record.SCALED_SUM), second);
+    a.vmovss(at(RECORD, ByteRecord.SCALED_SUM), second);
     a.vpslld(sum, sum, 3);
     a.vpsubd(sum, ZERO, sum);
-    a.vmovss(at(RECORD, Record.MINUS_8_SUM), sum);
+    a.vmovss(at(RECORD, ByteRecord.MINUS_8_SUM), sum);
   }
 
   /** All lanes become what {@code step}, which combines x with {@link #SPARE}, makes of them. */

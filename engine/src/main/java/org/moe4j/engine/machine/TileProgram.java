@@ -15,7 +15,7 @@ final class TileProgram {
 
   private TileProgram() {}
 
-  static void write(Assembler a, Format format, int tokens) {
+  static void write(Assembler a, WeightFormat format, int tokens) {
     SAVED.forEach(a::push);
     a.mov(Tile.BLOCKS[1], Gpr.RSI);
     a.mov(Tile.END, Gpr.RDX);
@@ -31,7 +31,8 @@ final class TileProgram {
     a.ret();
   }
 
-  private static void pass(Assembler a, Format format, Tile tile) {
+  private static void pass(Assembler a, WeightFormat weights, Tile tile) {
+    Format format = Format.of(weights);
     for (int i = 0; i < tile.sixteens(); i++) {
       for (int t = 0; t < tile.tokens(); t++) {
         a.vpxord(tile.sum(i, t), tile.sum(i, t), tile.sum(i, t));
@@ -42,9 +43,9 @@ final class TileProgram {
     int loop = a.here();
     format.block(a, tile);
     for (int half = tile.first() / 2; half < (tile.first() + tile.sixteens()) / 2; half++) {
-      a.add(Tile.BLOCKS[half], format.bytes());
+      a.add(Tile.BLOCKS[half], weights.blockBytes());
     }
-    a.add(Tile.OFFSET, format.records() * Record.BYTES);
+    a.add(Tile.OFFSET, weights.blockColumns() / 32 * ByteRecord.BYTES);
     a.cmp(Tile.OFFSET, Tile.END);
     a.jb(loop);
     for (int i = 0; i < tile.sixteens(); i++) {

@@ -1,27 +1,27 @@
 package org.moe4j.engine.machine;
 
-/** Formats of packed weights that there are kernels for. */
+/** Formats of packed weights that there are kernels for; of the size of GGUF's of the same name. */
 public enum WeightFormat {
   /** See {@link Q4Format}. */
-  Q4_0(new Q4Format());
+  Q4_0(32, 18);
 
-  private final Format format;
+  private static final int ROWS = 32;
 
-  WeightFormat(Format format) {
-    this.format = format;
-  }
+  private final int columns;
+  private final int bytes;
 
-  /** Bytes of a block of 32 rows. */
-  public int blockBytes() {
-    return format.bytes();
+  WeightFormat(int columns, int bytes) {
+    this.columns = columns;
+    this.bytes = bytes;
   }
 
   /** Columns of a block. */
   public int blockColumns() {
-    return 32 * format.records();
+    return columns;
   }
 
-  Format format() {
-    return format;
+  /** Bytes of a block of 32 rows: a multiple of 64. */
+  public int blockBytes() {
+    return ROWS * bytes;
   }
 }

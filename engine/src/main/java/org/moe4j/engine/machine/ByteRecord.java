@@ -4,7 +4,7 @@ package org.moe4j.engine.machine;
  * How a row of activations lies in memory: for every 32 numbers one record of {@value #BYTES}
  * bytes, first their 8-bit codes in order, then four numbers of 32 bits.
  */
-public final class Record {
+public final class ByteRecord {
   /** Size of a record. */
   public static final int BYTES = 48;
 
@@ -20,5 +20,5 @@ public final class Record {
   /** s times the sum of the codes, a float. */
   public static final int SCALED_SUM = 44;
 
-  private Record() {}
+  private ByteRecord() {}
 }
