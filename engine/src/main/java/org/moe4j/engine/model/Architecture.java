@@ -66,6 +66,11 @@ public enum Architecture {
     return normalised;
   }
 
+  /** The tensor that scales the input of a layer's feed-forward part. */
+  String forwardNorm() {
+    return this == GPT_OSS || this == GLM4MOE ? "post_attention_norm" : "ffn_norm";
+  }
+
   /** True if every other layer sees a window alone, beginning with the first. */
   boolean windowed() {
     return this == GPT_OSS;
