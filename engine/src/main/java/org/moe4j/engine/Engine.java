@@ -6,13 +6,13 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Consumer;
 import java.util.function.IntPredicate;
+import java.util.function.Predicate;
 import org.moe4j.engine.cache.Cache;
 import org.moe4j.engine.cache.CacheStatistics;
 import org.moe4j.engine.cache.PageLayout;
 import org.moe4j.engine.cache.PagePool;
-import java.util.function.Consumer;
-import java.util.function.Predicate;
 import org.moe4j.engine.gguf.GgufFile;
 import org.moe4j.engine.gguf.Metadata;
 import org.moe4j.engine.kernel.CachedHeads;
@@ -68,7 +68,7 @@ public final class Engine implements AutoCloseable {
 
   private static PageLayout layout(Shape shape, EngineOptions options) {
     AttentionShape a = shape.attention();
-    CachedHeads heads = a.cached(options.cacheType());
+    CachedHeads heads = CachedHeads.of(options.cacheType(), a.keySize(), a.valueSize());
     return new PageLayout(heads, shape.layers(), a.keyHeads());
   }
 
