@@ -1,8 +1,10 @@
 package org.moe4j.cli;
 
+import java.nio.file.Path;
 import java.util.Optional;
 import org.moe4j.models.hf.LoadProgress;
 import org.moe4j.tensor.DType;
+import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.Device;
 import org.moe4j.train.Loading;
 import org.moe4j.train.config.RunSection;
@@ -36,6 +38,17 @@ final class Placement {
         case "bf16" -> DType.BF16;
         default -> throw new TypeConversionException("'" + name + "' is neither fp32 nor bf16");
       };
+    }
+  }
+
+  /** Refuses flags that mean nothing for a GGUF file. */
+  void refuseFor(Path file) {
+    if (device == RunSection.Device.CUDA || dtype.isPresent()) {
+      throw new MoeException(
+          file
+              + ": "
+              + (dtype.isPresent() ? "--dtype" : "--device")
+              + " is for models in folders; a GGUF file runs on the CPU in its own types");
     }
   }
 

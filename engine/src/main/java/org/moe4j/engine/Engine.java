@@ -214,7 +214,9 @@ public final class Engine implements AutoCloseable {
         tokenizer().encodePrompt(prompt),
         how,
         part -> {
-          each.accept(part);
+          if (!part.isEmpty()) {
+            each.accept(part);
+          }
           return true;
         });
   }
@@ -222,7 +224,8 @@ public final class Engine implements AutoCloseable {
   /**
    * Continues a text of which the tokens are there.
    *
-   * @param each told of the text as it comes, in whole characters; false ends it
+   * @param each told after every token of the whole characters that came, if any did; false ends
+   *     the text
    */
   public Completion continueText(int[] prompt, Sampling how, Predicate<String> each) {
     return new TextGeneration(this, how, each).run(prompt);

@@ -20,7 +20,7 @@ final class TextGeneration {
   private final List<Logprobs> logprobs = new ArrayList<>();
 
   /**
-   * @param each told of the text as it comes; false ends it
+   * @param each told after every token of the text that came, if any did; false ends it
    */
   TextGeneration(Engine engine, Sampling how, Predicate<String> each) {
     this.engine = engine;
@@ -54,7 +54,7 @@ final class TextGeneration {
       if (how.logprobs() >= 0) {
         logprobs.add(Logprobs.of(logits, token, how.logprobs()));
       }
-      boolean wanted = tell(output.push(token));
+      boolean wanted = each.test(output.push(token));
       if (!wanted || output.stopped()) {
         finish = wanted ? Finish.STOP : Finish.CANCELLED;
         break;
@@ -65,8 +65,8 @@ final class TextGeneration {
       logits = engine.step(List.of(new Engine.Addition(sequence, new int[] {token}, false)))[0];
     }
     String rest = output.finish();
-    if (finish != Finish.CANCELLED) {
-      tell(rest);
+    if (finish != Finish.CANCELLED && !rest.isEmpty() && !each.test(rest)) {
+      finish = Finish.CANCELLED;
     }
     return new Completion(
         output.text(),
@@ -76,10 +76,5 @@ final class TextGeneration {
         prompt.length,
         (first - begin) * 1e-9,
         (System.nanoTime() - begin) * 1e-9);
-  }
-
-  /** Whether more is wanted. */
-  private boolean tell(String part) {
-    return part.isEmpty() || each.test(part);
   }
 }

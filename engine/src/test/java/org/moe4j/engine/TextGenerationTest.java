@@ -92,6 +92,7 @@ class TextGenerationTest {
     Completion made = model.continueText(prompt, HOW, part -> !parts.add(part));
     assertThat(made.finish()).isEqualTo(Finish.CANCELLED);
     assertThat(parts).containsExactly(made.text());
+    assertThat(made.tokens()).hasSize(1);
   }
 
   @Test

@@ -1,0 +1,40 @@
+package org.moe4j.cli;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.OptionalInt;
+import org.moe4j.engine.Engine;
+import org.moe4j.engine.EngineOptions;
+import org.moe4j.tensor.MoeException;
+import picocli.CommandLine.Option;
+
+/** How the engine runs a GGUF file. */
+final class EngineFlags {
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      description = "Of a GGUF file: how many threads compute (default: one for each core).")
+  private OptionalInt threads = OptionalInt.empty();
+
+  /** Whether a model is for the engine: a file, not a folder. */
+  static boolean serve(Path model) {
+    return Files.isRegularFile(model) || model.toString().endsWith(".gguf");
+  }
+
+  /** Refuses flags that mean nothing for a model in a folder. */
+  void refuseFor(Path model) {
+    if (threads.isPresent()) {
+      throw new MoeException(model + ": --threads is for GGUF files, which this is not");
+    }
+  }
+
+  /** Opens the file. */
+  Engine open(Path model) {
+    return Engine.open(model, options());
+  }
+
+  private EngineOptions options() {
+    EngineOptions options = EngineOptions.DEFAULT;
+    return threads.isPresent() ? options.withThreads(threads.getAsInt()) : options;
+  }
+}
