@@ -2,19 +2,30 @@ package org.moe4j.engine;
 
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.function.Consumer;
+import java.util.Optional;
 import java.util.function.IntPredicate;
+import org.moe4j.engine.cache.Cache;
+import org.moe4j.engine.cache.CacheStatistics;
+import org.moe4j.engine.cache.PageLayout;
+import org.moe4j.engine.cache.PagePool;
+import java.util.function.Consumer;
 import java.util.function.Predicate;
 import org.moe4j.engine.gguf.GgufFile;
 import org.moe4j.engine.gguf.Metadata;
+import org.moe4j.engine.kernel.CachedHeads;
+import org.moe4j.engine.kernel.Packing;
 import org.moe4j.engine.kernel.Workers;
-import org.moe4j.engine.model.Cache;
+import org.moe4j.engine.model.AttentionShape;
 import org.moe4j.engine.model.Forward;
 import org.moe4j.engine.model.Shape;
 import org.moe4j.engine.model.Step;
 import org.moe4j.engine.model.Weights;
+import org.moe4j.engine.offload.ExpertStore;
+import org.moe4j.engine.offload.OffloadStatistics;
+import org.moe4j.engine.plan.MemoryPlan;
 import org.moe4j.engine.text.Tokenizer;
 
 /**
@@ -33,6 +44,7 @@ public final class Engine implements AutoCloseable {
   private final Workers workers;
   private final Weights weights;
   private final Forward forward;
+  private final PagePool pool;
   private final LazyTokenizer tokenizer;
   private boolean closed;
 
@@ -45,6 +57,19 @@ public final class Engine implements AutoCloseable {
     this.weights = weights;
     this.forward = new Forward(weights, workers);
     this.tokenizer = new LazyTokenizer(file, weights.shape().vocabulary());
+    this.pool = new PagePool(layout(weights.shape(), options), options.cacheBytes(), options.keptBytes());
+  }
+
+  /** The JVM's way to say that mapped memory has no file behind it any more. */
+  private static EngineException unreadable(Path path, InternalError e) {
+    return new EngineException(
+        path + ": was truncated or cannot be read any more; open it anew", e);
+  }
+
+  private static PageLayout layout(Shape shape, EngineOptions options) {
+    AttentionShape a = shape.attention();
+    CachedHeads heads = CachedHeads.of(options.cacheType(), a.keySize(), a.valueSize());
+    return new PageLayout(heads, shape.layers(), a.keyHeads());
   }
 
   /** {@link #open(Path, EngineOptions)} with {@link EngineOptions#DEFAULT}. */
@@ -62,14 +87,54 @@ public final class Engine implements AutoCloseable {
     Arena arena = Arena.ofShared();
     Workers workers = new Workers(options.threads());
     try {
-      Weights weights = Weights.load(file, arena, options.exact(), workers);
-      return new Engine(file, options, arena, workers, weights);
+      return open(file, options, arena, workers);
     } catch (RuntimeException | Error e) {
       workers.close();
       arena.close();
       file.close();
+      if (e instanceof InternalError fault) {
+        throw unreadable(path, fault);
+      }
       throw e;
     }
+  }
+
+  private static Engine open(
+      GgufFile file, EngineOptions options, Arena arena, Workers workers) {
+    if (options.memory() == Long.MAX_VALUE) {
+      Weights weights = Weights.load(file, arena, options.exact(), workers);
+      return checked(new Engine(file, options, arena, workers, weights));
+    }
+    MemoryPlan plan = MemoryPlan.of(file, options);
+    EngineOptions planned = options.withCache(plan.cache(), Math.min(plan.cache(), options.keptBytes()));
+    if (plan.offload().isEmpty()) {
+      return open(file, planned.withMemory(Long.MAX_VALUE), arena, workers);
+    }
+    Packing packing = new Packing(arena, options.exact());
+    Weights weights =
+        Weights.load(
+            file,
+            packing,
+            workers,
+            stored -> ExpertStore.open(file, stored, plan.offload().get(), packing, arena));
+    try {
+      return checked(new Engine(file, planned, arena, workers, weights));
+    } catch (RuntimeException | Error e) {
+      weights.experts().close();
+      throw e;
+    }
+  }
+
+  private static Engine checked(Engine engine) {
+    engine.file.checkUnchanged();
+    return engine;
+  }
+
+  /** What was read of experts that stay on disk; nothing if all are in memory. */
+  public OffloadStatistics offloadStatistics() {
+    return weights.experts() instanceof ExpertStore store
+        ? store.statistics()
+        : OffloadStatistics.NONE;
   }
 
   /** What the file says of itself. */
@@ -92,9 +157,40 @@ public final class Engine implements AutoCloseable {
     return weights.shape();
   }
 
-  /** Begins an empty sequence. */
+  /** What keys and values take, and what was found of prompts. */
+  public CacheStatistics cacheStatistics() {
+    return pool.statistics();
+  }
+
+  /** Begins an empty sequence; close it when it is done. */
   public Sequence sequence() {
-    return new Sequence(new Cache(shape()));
+    return new Sequence(this, new Cache(pool));
+  }
+
+  /** Begins to continue many texts together. */
+  public Batch batch(BatchOptions limits) {
+    return new Batch(this, limits);
+  }
+
+  /** See {@link Cache#begin}. */
+  synchronized boolean begin(Sequence sequence, int[] prompt, int positions) {
+    checkOpen();
+    return sequence.cache().begin(prompt, positions);
+  }
+
+  /** Refuses a sequence for which there is no memory even if it is the only one. */
+  void checkFits(int positions) {
+    if (!pool.fits(positions)) {
+      throw new EngineException(
+          file.path()
+              + ": "
+              + positions
+              + " tokens take "
+              + pool.bytes(positions)
+              + " bytes of keys and values, more than the "
+              + options.cacheBytes()
+              + " there are for all; ask for fewer tokens or give more");
+    }
   }
 
   /**
@@ -113,9 +209,7 @@ public final class Engine implements AutoCloseable {
    *     model's context or is named twice, or nothing is added to it
    */
   public synchronized float[][] step(List<Addition> additions) {
-    if (closed) {
-      throw new EngineException(file.path() + ": the model is closed");
-    }
+    checkOpen();
     for (int i = 0; i < additions.size(); i++) {
       check(additions.get(i));
       for (int j = 0; j < i; j++) {
@@ -124,18 +218,125 @@ public final class Engine implements AutoCloseable {
         }
       }
     }
-    return forward.run(
-        new Step(
-            additions.stream()
-                .map(a -> new Step.Piece(a.sequence().cache(), a.tokens(), a.every()))
-                .toList()));
+    for (Addition a : additions) {
+      reserve(a);
+    }
+    int[] lengths = additions.stream().mapToInt(a -> a.sequence().length()).toArray();
+    List<Outcome> outcomes = run(additions);
+    for (Outcome outcome : outcomes) {
+      if (outcome.failure().isPresent()) {
+        undo(additions, lengths);
+        throw outcome.failure().get();
+      }
+    }
+    return outcomes.stream().flatMap(o -> o.logits().stream()).toArray(float[][]::new);
+  }
+
+  private void checkOpen() {
+    if (closed) {
+      throw new EngineException(file.path() + ": the model is closed");
+    }
+  }
+
+  private static void undo(List<Addition> additions, int[] lengths) {
+    for (int i = 0; i < lengths.length; i++) {
+      additions.get(i).sequence().cache().truncate(lengths[i]);
+    }
+  }
+
+  private void reserve(Addition a) {
+    int length = a.sequence().length() + a.tokens().length;
+    if (!a.sequence().cache().reserve(length)) {
+      throw new EngineException(
+          file.path()
+              + ": "
+              + options.cacheBytes()
+              + " bytes for keys and values are used up, and a sequence of "
+              + length
+              + " tokens takes "
+              + pool.bytes(length)
+              + "; close other sequences or give more");
+    }
+  }
+
+  /**
+   * What became of an addition.
+   *
+   * @param logits those that were wanted, if nothing failed
+   */
+  record Outcome(List<float[]> logits, Optional<EngineException> failure) {}
+
+  /**
+   * A step whose additions are in order and have their memory. A sequence whose numbers go bad is
+   * as it was before; the others go on. If the step itself fails, all are as they were.
+   */
+  synchronized List<Outcome> run(List<Addition> additions) {
+    checkOpen();
+    int[] lengths = additions.stream().mapToInt(a -> a.sequence().length()).toArray();
+    List<Outcome> outcomes = new ArrayList<>();
+    try {
+      file.checkUnchanged();
+      float[][] logits = forward.run(pass(additions));
+      int at = 0;
+      for (Addition a : additions) {
+        int count = a.every() ? a.tokens().length : 1;
+        outcomes.add(outcome(a, List.of(logits).subList(at, at + count)));
+        at += count;
+      }
+      return outcomes;
+    } catch (InternalError e) {
+      throw unreadable(file.path(), e);
+    } finally {
+      for (int i = 0; i < lengths.length; i++) {
+        Cache cache = additions.get(i).sequence().cache();
+        if (i < outcomes.size() && outcomes.get(i).failure().isEmpty()) {
+          cache.publish();
+        } else {
+          cache.truncate(lengths[i]);
+        }
+      }
+    }
+  }
+
+  private static Step pass(List<Addition> additions) {
+    return new Step(
+        additions.stream()
+            .map(a -> new Step.Piece(a.sequence().cache(), a.tokens(), a.every()))
+            .toList());
+  }
+
+  private Outcome outcome(Addition a, List<float[]> logits) {
+    Optional<String> damage = a.sequence().cache().damage();
+    boolean finite = logits.stream().allMatch(Engine::finite);
+    if (damage.isEmpty() && finite) {
+      return new Outcome(logits, Optional.empty());
+    }
+    String what = damage.orElse("logits are not finite numbers");
+    return new Outcome(
+        List.of(),
+        Optional.of(
+            new EngineException(
+                file.path() + ": " + what + "; its weights are damaged or too large")));
+  }
+
+  private static boolean finite(float[] logits) {
+    int most = 0;
+    for (float x : logits) {
+      most = Math.max(most, Float.floatToRawIntBits(x) & Integer.MAX_VALUE);
+    }
+    return most < Float.floatToRawIntBits(Float.POSITIVE_INFINITY);
   }
 
   private void check(Addition addition) {
-    if (addition.tokens().length == 0) {
+    checkTokens(addition.sequence().length(), addition.tokens());
+  }
+
+  /** Refuses tokens that cannot stand behind {@code before} others. */
+  void checkTokens(int before, int[] tokens) {
+    if (tokens.length == 0) {
       throw new EngineException("no tokens are added to a sequence; a prompt needs at least one");
     }
-    long length = (long) addition.sequence().length() + addition.tokens().length;
+    long length = (long) before + tokens.length;
     if (length > shape().context()) {
       throw new EngineException(
           file.path()
@@ -145,7 +346,7 @@ public final class Engine implements AutoCloseable {
               + shape().context()
               + "; shorten the prompt");
     }
-    for (int token : addition.tokens()) {
+    for (int token : tokens) {
       if (token < 0 || token >= shape().vocabulary()) {
         throw new EngineException(
             file.path()
@@ -159,13 +360,32 @@ public final class Engine implements AutoCloseable {
 
   /**
    * Puts a prompt of any length behind {@code sequence}, in pieces of {@link EngineOptions#batch}.
+   * An empty sequence takes over what is kept of the prompt.
    *
    * @return the logits after its last token
    */
   public float[] prompt(Sequence sequence, int[] tokens) {
-    check(new Addition(sequence, tokens, false));
+    Addition all = new Addition(sequence, tokens, false);
+    int before = sequence.length();
+    synchronized (this) {
+      checkOpen();
+      check(all);
+      if (before == 0) {
+        sequence.cache().begin(tokens, tokens.length);
+      }
+      reserve(all);
+    }
+    try {
+      return rest(sequence, tokens, sequence.length() - before);
+    } catch (EngineException e) {
+      sequence.truncate(before);
+      throw e;
+    }
+  }
+
+  private float[] rest(Sequence sequence, int[] tokens, int done) {
     float[] logits = {};
-    for (int from = 0; from < tokens.length; from += options.batch()) {
+    for (int from = done; from < tokens.length; from += options.batch()) {
       int[] piece =
           Arrays.copyOfRange(tokens, from, Math.min(tokens.length, from + options.batch()));
       logits = step(List.of(new Addition(sequence, piece, false)))[0];
@@ -180,7 +400,12 @@ public final class Engine implements AutoCloseable {
    * @return all new tokens; fewer than asked for if the context is full
    */
   public int[] generate(int[] prompt, Sampling how, IntPredicate each) {
-    Sequence sequence = sequence();
+    try (Sequence sequence = sequence()) {
+      return generate(sequence, prompt, how, each);
+    }
+  }
+
+  private int[] generate(Sequence sequence, int[] prompt, Sampling how, IntPredicate each) {
     Sampler sampler = new Sampler(how);
     float[] logits = prompt(sequence, prompt);
     for (int token : prompt) {
@@ -237,6 +462,8 @@ public final class Engine implements AutoCloseable {
     if (!closed) {
       closed = true;
       workers.close();
+      weights.experts().close();
+      pool.close();
       arena.close();
       file.close();
     }

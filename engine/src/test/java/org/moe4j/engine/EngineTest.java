@@ -51,7 +51,7 @@ class EngineTest {
     try (Engine model = Engine.open(resource(name + ".gguf"), exact)) {
       float[][] logits = model.step(List.of(new Addition(model.sequence(), tokens, true)));
       for (int t = 0; t < tokens.length; t++) {
-        assertThat(distance(logits[t], expected[t])).isLessThan(3e-4);
+        assertThat(distance(logits[t], expected[t])).isLessThan(1e-3);
       }
     }
   }
@@ -203,6 +203,6 @@ class EngineTest {
     Path types = Path.of(EngineTest.class.getResource("/gguf/types.gguf").toURI());
     assertThatThrownBy(() -> Engine.open(types))
         .isInstanceOf(EngineException.class)
-        .hasMessageContaining("llama, olmoe, qwen3, qwen3moe");
+        .hasMessageContaining("llama, olmoe, qwen2, qwen2moe, qwen3");
   }
 }

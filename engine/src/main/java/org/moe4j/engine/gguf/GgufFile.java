@@ -29,17 +29,27 @@ public final class GgufFile implements AutoCloseable {
   private final Path path;
   private final Metadata metadata;
   private final Map<String, GgufTensor> tensors;
-  private final long bytes;
+  private final Map<Path, MemorySegment> mapped;
+  private final List<Stamp> stamps;
   private final Arena arena;
 
   private GgufFile(
-      Path path, Metadata metadata, Map<String, GgufTensor> tensors, long bytes, Arena arena) {
+      Path path,
+      Metadata metadata,
+      Map<String, GgufTensor> tensors,
+      Map<Path, MemorySegment> mapped,
+      List<Stamp> stamps,
+      Arena arena) {
     this.path = path;
+    this.stamps = stamps;
     this.metadata = metadata;
     this.tensors = tensors;
-    this.bytes = bytes;
+    this.mapped = mapped;
     this.arena = arena;
   }
+
+  /** Where bytes stand: from {@code offset} on in {@code file}. */
+  public record Place(Path file, long offset) {}
 
   /**
    * Opens {@code path}; of a split model any shard, the others beside it.
@@ -58,11 +68,13 @@ public final class GgufFile implements AutoCloseable {
 
   private static GgufFile read(Path path, Arena arena) {
     Map<String, GgufTensor> tensors = new LinkedHashMap<>();
-    long bytes = 0;
+    Map<Path, MemorySegment> all = new LinkedHashMap<>();
+    List<Stamp> stamps = new ArrayList<>();
     Optional<Metadata> metadata = Optional.empty();
     for (Path file : shards(path)) {
+      stamps.add(Stamp.of(file));
       MemorySegment mapped = map(file, arena);
-      bytes += mapped.byteSize();
+      all.put(file, mapped);
       GgufHeader header = GgufHeader.read(file.toString(), mapped);
       for (GgufTensor t : header.tensors()) {
         if (tensors.put(t.name(), t) != null) {
@@ -74,16 +86,16 @@ public final class GgufFile implements AutoCloseable {
       }
     }
     Metadata first = metadata.orElseThrow();
-    OptionalLong all = first.whole("split.tensors.count");
-    if (all.isPresent() && all.getAsLong() != tensors.size()) {
+    OptionalLong stated = first.whole("split.tensors.count");
+    if (stated.isPresent() && stated.getAsLong() != tensors.size()) {
       throw new EngineException(
           path
               + ": its shards hold "
               + tensors.size()
               + " tensors, split.tensors.count says "
-              + all.getAsLong());
+              + stated.getAsLong());
     }
-    return new GgufFile(path, first, tensors, bytes, arena);
+    return new GgufFile(path, first, tensors, all, stamps, arena);
   }
 
   private static List<Path> shards(Path path) {
@@ -127,7 +139,18 @@ public final class GgufFile implements AutoCloseable {
 
   /** Size of the file, or of all shards together. */
   public long bytes() {
-    return bytes;
+    return mapped.values().stream().mapToLong(MemorySegment::byteSize).sum();
+  }
+
+  /** Where the data of a tensor of this file stands, for reading it without the mapping. */
+  public Place place(GgufTensor tensor) {
+    for (Map.Entry<Path, MemorySegment> e : mapped.entrySet()) {
+      long offset = tensor.data().address() - e.getValue().address();
+      if (offset >= 0 && offset < e.getValue().byteSize()) {
+        return new Place(e.getKey(), offset);
+      }
+    }
+    throw new IllegalArgumentException(path + ": " + tensor + " is of another file");
   }
 
   /** All tensors in order. */
@@ -147,6 +170,16 @@ public final class GgufFile implements AutoCloseable {
    */
   public GgufTensor tensor(String name) {
     return find(name).orElseThrow(() -> new EngineException(path + ": there is no tensor " + name));
+  }
+
+  /**
+   * Makes sure that the file, or its shards, still are what was opened. A file that was replaced by
+   * another one of its name is; one that was written to is not.
+   *
+   * @throws EngineException if not
+   */
+  public void checkUnchanged() {
+    stamps.forEach(Stamp::check);
   }
 
   /** Unmaps the file; tensors must not be read any more. */

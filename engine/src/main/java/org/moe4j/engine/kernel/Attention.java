@@ -1,68 +1,54 @@
 package org.moe4j.engine.kernel;
 
-/**
- * Attention of one query to cached keys and values in half precision. Keys come in pages of {@value
- * #PAGE} positions: for each dimension 32 ints, of which number i holds positions i (low 16 bits)
- * and i + 32. Values come by position: {@code half} ints, number i with dimensions i and i + {@code
- * half}.
- */
+import java.util.Arrays;
+
+/** Functions of attention's scores, and the feed-forward's activation. */
 public final class Attention {
-  /** Positions of a page of keys. */
-  public static final int PAGE = 64;
+  private static final int WIDE = 16;
 
   private Attention() {}
 
-  /** Ints that hold a value of {@code size} dimensions: half of them, in whole vectors. */
-  public static int half(int size) {
-    return Math.ceilDiv(size, 32) * 16;
+  /**
+   * The largest of numbers {@code from} to {@code to - 1} times {@code scale}; those around them
+   * within whole vectors of 16 are overwritten.
+   */
+  public static float most(float[] x, int from, int to, float scale) {
+    int start = from / WIDE * WIDE;
+    int end = Math.ceilDiv(to, WIDE) * WIDE;
+    Arrays.fill(x, start, from, Float.NEGATIVE_INFINITY);
+    Arrays.fill(x, to, end, Float.NEGATIVE_INFINITY);
+    return KernelChoice.ATTENTION.most(x, start, end) * scale;
   }
 
   /**
-   * Products of a query with a page of keys.
+   * e^(x scale - most) of numbers {@code from} to {@code to - 1} in place; those around them within
+   * whole vectors of 16 become 0.
    *
-   * @param keys a page of one head from index {@code at}
-   * @param q the query from index {@code qAt}, {@code size} numbers
-   * @param out receives {@value #PAGE} products from index {@code to}
+   * @return their sum: of each sixteenth number on its own first, whatever the width of vectors
    */
-  public static void scores(int[] keys, int at, float[] q, int qAt, int size, float[] out, int to) {
-    KernelChoice.ATTENTION.scores(keys, at, q, qAt, size, out, to);
-  }
-
-  /**
-   * Adds the weighted values of {@code count} positions.
-   *
-   * @param values from index {@code at} on, {@code stride} ints from one position to the next
-   * @param out sums of 2 {@code half} numbers from index {@code to}
-   */
-  public static void values(
-      int[] values,
-      int at,
-      int stride,
-      int half,
-      float[] weights,
-      int from,
-      int count,
-      float[] out,
-      int to) {
-    KernelChoice.ATTENTION.values(values, at, stride, half, weights, from, count, out, to);
-  }
-
-  /**
-   * Softmax of {@code count} numbers in place; room for whole vectors of 16 is needed.
-   *
-   * @return the sum that the numbers are still to be divided by
-   */
-  public static float exponentials(float[] x, int count, float scale) {
-    float most = Float.NEGATIVE_INFINITY;
-    for (int i = 0; i < count; i++) {
-      most = Math.max(most, x[i] * scale);
-    }
-    KernelChoice.ATTENTION.exponentials(x, count, scale, most);
+  public static float exponentials(float[] x, int from, int to, float scale, float most) {
+    int start = from / WIDE * WIDE;
+    int end = Math.ceilDiv(to, WIDE) * WIDE;
+    KernelChoice.ATTENTION.exponentials(x, start, end, scale, most);
+    Arrays.fill(x, start, from, 0f);
+    Arrays.fill(x, to, end, 0f);
+    float[] sums = new float[WIDE];
+    KernelChoice.ATTENTION.lanes(x, start, end, sums);
     float sum = 0;
-    for (int i = 0; i < count; i++) {
-      sum += x[i];
+    for (float s : sums) {
+      sum += s;
     }
     return sum;
+  }
+
+  /** e^x as everywhere in attention. */
+  public static float exp(float x) {
+    return Numbers.exp(x);
+  }
+
+  /** x = x a + y b, of {@code count} numbers (a multiple of 16). */
+  public static void merge(float[] x, int at, float a, float[] y, int yAt, float b, int count) {
+    KernelChoice.ATTENTION.merge(x, at, a, y, yAt, b, count);
   }
 
   /** gate * sigmoid(gate) * up, of {@code count} numbers (a multiple of 16), into {@code gate}. */

@@ -1,24 +1,65 @@
 package org.moe4j.engine.kernel;
 
+import java.lang.foreign.MemorySegment;
+
 /** The inner loops of attention; every implementation and width gives the same bits. */
 interface AttentionKernels {
-  /** See {@link Attention#scores}. */
-  void scores(int[] keys, int at, float[] q, int qAt, int size, float[] out, int to);
+  /** See {@link CachedHeads#scores}, of {@link HalfHeads}. */
+  void halfScores(
+      MemorySegment page, long at, int size, float[] q, int rows, float[] out, int to, int stride);
 
-  /** See {@link Attention#values}. */
-  void values(
-      int[] values,
-      int at,
-      int stride,
+  /** See {@link CachedHeads#values}, of {@link HalfHeads}; {@code half} ints for a position. */
+  void halfValues(
+      MemorySegment page,
+      long at,
       int half,
-      float[] weights,
+      float[] w,
+      int wAt,
+      int wStride,
+      int rows,
       int from,
-      int count,
+      int to,
       float[] out,
-      int to);
+      int outAt);
 
-  /** e^(x scale - most) in place. */
-  void exponentials(float[] x, int count, float scale, float most);
+  /** See {@link CachedHeads#scores}, of {@link ByteHeads}: a product's scale comes last. */
+  void byteScores(
+      MemorySegment page,
+      long at,
+      long scales,
+      int size,
+      float[] q,
+      int rows,
+      float[] out,
+      int to,
+      int stride);
+
+  /** See {@link CachedHeads#values}, of {@link ByteHeads}: a weight is first times its scale. */
+  void byteValues(
+      MemorySegment page,
+      long at,
+      long scales,
+      int quarter,
+      float[] w,
+      int wAt,
+      int wStride,
+      int rows,
+      int from,
+      int to,
+      float[] out,
+      int outAt);
+
+  /** See {@link Attention#most}. */
+  float most(float[] x, int from, int to);
+
+  /** e^(x scale - most) in place, for indices {@code from} to {@code to - 1}: multiples of 16. */
+  void exponentials(float[] x, int from, int to, float scale, float most);
+
+  /** Sums of the numbers whose index leaves the same rest by 16, into {@code sums}. */
+  void lanes(float[] x, int from, int to, float[] sums);
+
+  /** x = x a + y b, {@code count} numbers: a multiple of 16. */
+  void merge(float[] x, int at, float a, float[] y, int yAt, float b, int count);
 
   /** See {@link Attention#swiglu}. */
   void swiglu(float[] gate, int at, float[] up, int upAt, int count);

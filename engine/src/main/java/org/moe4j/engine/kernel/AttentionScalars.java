@@ -1,41 +1,129 @@
 package org.moe4j.engine.kernel;
 
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
 /** Attention number by number: the fallback, and what vectors must equal. */
 final class AttentionScalars implements AttentionKernels {
+  private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
+  private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+
   @Override
-  public void scores(int[] keys, int at, float[] q, int qAt, int size, float[] out, int to) {
-    for (int i = 0; i < Attention.PAGE; i++) {
-      float sum = 0;
-      for (int d = 0; d < size; d++) {
-        sum = Math.fma(Numbers.half(keys[at + d * 32 + i % 32], i >= 32), q[qAt + d], sum);
+  public void halfScores(
+      MemorySegment page, long at, int size, float[] q, int rows, float[] out, int to, int stride) {
+    for (int r = 0; r < rows; r++) {
+      for (int i = 0; i < CachedHeads.PAGE; i++) {
+        float sum = 0;
+        for (int d = 0; d < size; d++) {
+          int both = page.get(INT, at + d * 128L + i % 32 * 4L);
+          sum = Math.fma(Numbers.half(both, i >= 32), q[r * size + d], sum);
+        }
+        out[to + r * stride + i] = sum;
       }
-      out[to + i] = sum;
     }
   }
 
   @Override
-  public void values(
-      int[] values,
-      int at,
-      int stride,
+  public void halfValues(
+      MemorySegment page,
+      long at,
       int half,
-      float[] weights,
+      float[] w,
+      int wAt,
+      int wStride,
+      int rows,
       int from,
-      int count,
+      int to,
       float[] out,
-      int to) {
-    for (int i = 0; i < 2 * half; i++) {
-      for (int p = 0; p < count; p++) {
-        float v = Numbers.half(values[at + p * stride + i % half], i >= half);
-        out[to + i] = Math.fma(v, weights[from + p], out[to + i]);
+      int outAt) {
+    for (int r = 0; r < rows; r++) {
+      for (int p = from; p < to; p++) {
+        float weight = w[wAt + r * wStride + p];
+        for (int i = 0; i < 2 * half; i++) {
+          int both = page.get(INT, at + ((long) p * half + i % half) * 4);
+          int sum = outAt + r * 2 * half + i;
+          out[sum] = Math.fma(Numbers.half(both, i >= half), weight, out[sum]);
+        }
       }
     }
   }
 
   @Override
-  public void exponentials(float[] x, int count, float scale, float most) {
-    for (int i = 0; i < count; i++) {
+  public void byteScores(
+      MemorySegment page,
+      long at,
+      long scales,
+      int size,
+      float[] q,
+      int rows,
+      float[] out,
+      int to,
+      int stride) {
+    for (int r = 0; r < rows; r++) {
+      for (int i = 0; i < CachedHeads.PAGE; i++) {
+        float sum = 0;
+        for (int d = 0; d < size; d++) {
+          byte code = page.get(ValueLayout.JAVA_BYTE, at + d * 64L + i % 16 * 4L + i / 16);
+          sum = Math.fma((float) code, q[r * size + d], sum);
+        }
+        out[to + r * stride + i] = sum * page.get(FLOAT, scales + i * 4L);
+      }
+    }
+  }
+
+  @Override
+  public void byteValues(
+      MemorySegment page,
+      long at,
+      long scales,
+      int quarter,
+      float[] w,
+      int wAt,
+      int wStride,
+      int rows,
+      int from,
+      int to,
+      float[] out,
+      int outAt) {
+    for (int r = 0; r < rows; r++) {
+      for (int p = from; p < to; p++) {
+        float weight = w[wAt + r * wStride + p] * page.get(FLOAT, scales + p * 4L);
+        for (int i = 0; i < 4 * quarter; i++) {
+          long place = at + ((long) p * quarter + i % quarter) * 4 + i / quarter;
+          int sum = outAt + r * 4 * quarter + i;
+          out[sum] = Math.fma((float) page.get(ValueLayout.JAVA_BYTE, place), weight, out[sum]);
+        }
+      }
+    }
+  }
+
+  @Override
+  public float most(float[] x, int from, int to) {
+    float most = Float.NEGATIVE_INFINITY;
+    for (int i = from; i < to; i++) {
+      most = Math.max(most, x[i]);
+    }
+    return most;
+  }
+
+  @Override
+  public void exponentials(float[] x, int from, int to, float scale, float most) {
+    for (int i = from; i < to; i++) {
       x[i] = Numbers.exp(x[i] * scale - most);
+    }
+  }
+
+  @Override
+  public void lanes(float[] x, int from, int to, float[] sums) {
+    for (int i = from; i < to; i++) {
+      sums[i % 16] += x[i];
+    }
+  }
+
+  @Override
+  public void merge(float[] x, int at, float a, float[] y, int yAt, float b, int count) {
+    for (int i = 0; i < count; i++) {
+      x[at + i] = x[at + i] * a + y[yAt + i] * b;
     }
   }
 

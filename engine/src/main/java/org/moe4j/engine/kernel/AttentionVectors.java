@@ -1,80 +1,156 @@
 package org.moe4j.engine.kernel;
 
-import static jdk.incubator.vector.VectorOperators.LSHL;
 import static org.moe4j.engine.kernel.Vectors.F;
-import static org.moe4j.engine.kernel.Vectors.I;
 import static org.moe4j.engine.kernel.Vectors.L;
-import static org.moe4j.engine.kernel.Vectors.highHalf;
-import static org.moe4j.engine.kernel.Vectors.lowHalf;
 
+import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorOperators;
 
-/** Attention and the feed-forward's activation on vectors of 512, 256 or 128 bits. */
+/**
+ * Attention and the feed-forward's activation on vectors of 512, 256 or 128 bits. Queries go four
+ * at a time, as then what is unpacked of a key or value is used four times.
+ */
 final class AttentionVectors implements AttentionKernels {
   @Override
-  public void scores(int[] keys, int at, float[] q, int qAt, int size, float[] out, int to) {
-    for (int lane = 0; lane < 32; lane += L) {
-      scoreLanes(keys, at + lane, q, qAt, size, out, to + lane);
+  public void halfScores(
+      MemorySegment page, long at, int size, float[] q, int rows, float[] out, int to, int stride) {
+    long keys = page.address() + at;
+    int r = 0;
+    for (; r + 4 <= rows; r += 4) {
+      for (int lane = 0; lane < 32; lane += L) {
+        int sums = to + r * stride + lane;
+        HalfVectors.fourScores(keys + lane * 4L, size, q, r * size, out, sums, stride);
+      }
     }
-  }
-
-  private static void scoreLanes(
-      int[] keys, int at, float[] q, int qAt, int size, float[] out, int to) {
-    FloatVector a = FloatVector.zero(F);
-    FloatVector b = a;
-    for (int d = 0; d < size; d++) {
-      IntVector both = IntVector.fromArray(I, keys, at + d * 32);
-      FloatVector y = FloatVector.broadcast(F, q[qAt + d]);
-      a = lowHalf(both).fma(y, a);
-      b = highHalf(both).fma(y, b);
+    for (; r < rows; r++) {
+      for (int lane = 0; lane < 32; lane += 2 * L) {
+        HalfVectors.scores(keys + lane * 4L, size, q, r * size, out, to + r * stride + lane);
+      }
     }
-    a.intoArray(out, to);
-    b.intoArray(out, to + 32);
   }
 
   @Override
-  public void values(
-      int[] values,
-      int at,
-      int stride,
+  public void halfValues(
+      MemorySegment page,
+      long at,
       int half,
-      float[] weights,
+      float[] w,
+      int wAt,
+      int wStride,
+      int rows,
       int from,
-      int count,
+      int to,
       float[] out,
-      int to) {
+      int outAt) {
+    long values = page.address() + at;
     for (int lane = 0; lane < half; lane += L) {
-      valueLanes(values, at + lane, stride, weights, from, count, out, to + lane, half);
+      long first = values + lane * 4L;
+      if (rows == 4) {
+        HalfVectors.fourValues(first, half, w, wAt, wStride, from, to, out, outAt + lane);
+      } else {
+        HalfVectors.values(first, half, w, wAt, from, to, out, outAt + lane);
+      }
     }
   }
 
-  private static void valueLanes(
-      int[] values,
-      int at,
-      int stride,
-      float[] weights,
-      int from,
-      int count,
+  @Override
+  public void byteScores(
+      MemorySegment page,
+      long at,
+      long scales,
+      int size,
+      float[] q,
+      int rows,
       float[] out,
       int to,
-      int half) {
-    FloatVector a = FloatVector.fromArray(F, out, to);
-    FloatVector b = FloatVector.fromArray(F, out, to + half);
-    for (int p = 0; p < count; p++) {
-      IntVector both = IntVector.fromArray(I, values, at + p * stride);
-      FloatVector y = FloatVector.broadcast(F, weights[from + p]);
-      a = lowHalf(both).fma(y, a);
-      b = highHalf(both).fma(y, b);
+      int stride) {
+    long keys = page.address() + at;
+    long units = page.address() + scales;
+    int r = 0;
+    for (; r + 4 <= rows; r += 4) {
+      for (int pair = 0; pair < 2; pair++) {
+        for (int lane = 0; lane < 16; lane += L) {
+          int i = pair * 32 + lane;
+          int sums = to + r * stride + i;
+          long four = keys + lane * 4L;
+          ByteVectors.fourScores(
+              four, 24 - 16 * pair, size, q, r * size, units + i * 4L, out, sums, stride);
+        }
+      }
     }
-    a.intoArray(out, to);
-    b.intoArray(out, to + half);
+    for (; r < rows; r++) {
+      for (int lane = 0; lane < 16; lane += L) {
+        int sums = to + r * stride + lane;
+        ByteVectors.scores(
+            keys + lane * 4L, size, q, r * size, units + lane * 4L, out, sums);
+      }
+    }
   }
 
   @Override
-  public void exponentials(float[] x, int count, float scale, float most) {
-    for (int i = 0; i < count; i += L) {
+  public void byteValues(
+      MemorySegment page,
+      long at,
+      long scales,
+      int quarter,
+      float[] w,
+      int wAt,
+      int wStride,
+      int rows,
+      int from,
+      int to,
+      float[] out,
+      int outAt) {
+    long values = page.address() + at;
+    long units = page.address() + scales;
+    for (int lane = 0; lane < quarter; lane += L) {
+      long first = values + lane * 4L;
+      if (rows == 4) {
+        for (int pair = 0; pair < 2; pair++) {
+          int sums = outAt + lane + 2 * pair * quarter;
+          ByteVectors.fourValues(
+              first, 24 - 16 * pair, quarter, w, wAt, wStride, units, from, to, out, sums);
+        }
+      } else {
+        ByteVectors.values(first, quarter, w, wAt, units, from, to, out, outAt + lane);
+      }
+    }
+  }
+
+  @Override
+  public float most(float[] x, int from, int to) {
+    FloatVector most = FloatVector.broadcast(F, Float.NEGATIVE_INFINITY);
+    for (int i = from; i < to; i += L) {
+      most = most.max(FloatVector.fromArray(F, x, i));
+    }
+    return most.reduceLanes(VectorOperators.MAX);
+  }
+
+  @Override
+  public void exponentials(float[] x, int from, int to, float scale, float most) {
+    for (int i = from; i < to; i += L) {
       exp(FloatVector.fromArray(F, x, i).mul(scale).sub(most)).intoArray(x, i);
+    }
+  }
+
+  @Override
+  public void lanes(float[] x, int from, int to, float[] sums) {
+    for (int lane = 0; lane < 16; lane += L) {
+      FloatVector sum = FloatVector.zero(F);
+      for (int i = from + lane; i < to; i += 16) {
+        sum = sum.add(FloatVector.fromArray(F, x, i));
+      }
+      sum.intoArray(sums, lane);
+    }
+  }
+
+  @Override
+  public void merge(float[] x, int at, float a, float[] y, int yAt, float b, int count) {
+    for (int i = 0; i < count; i += L) {
+      FloatVector more = FloatVector.fromArray(F, y, yAt + i).mul(b);
+      FloatVector.fromArray(F, x, at + i).mul(a).add(more).intoArray(x, at + i);
     }
   }
 
@@ -104,6 +180,6 @@ final class AttentionVectors implements AttentionKernels {
     p = p.fma(r, FloatVector.broadcast(F, 1f));
     p = p.fma(r, FloatVector.broadcast(F, 1f));
     IntVector power = shifted.reinterpretAsInts().sub(Numbers.ROUNDER_BITS - 127);
-    return p.mul(power.lanewise(LSHL, 23).reinterpretAsFloats());
+    return p.mul(power.lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats());
   }
 }

@@ -1,7 +1,9 @@
 package org.moe4j.engine.model;
 
+import java.util.Arrays;
 import org.moe4j.engine.gguf.GgufTensor;
 import org.moe4j.engine.kernel.Packing;
+import org.moe4j.engine.model.Expert.Biases;
 
 /**
  * Experts of a layer as the file stores them: each tensor stacks a matrix of every expert.
@@ -9,12 +11,32 @@ import org.moe4j.engine.kernel.Packing;
  * @param count how many
  * @param width of the residual stream
  * @param hidden rows of a gate
+ * @param biases of all experts, one after the other, or none
  */
 public record ExpertTensors(
-    int count, int width, int hidden, GgufTensor gate, GgufTensor up, GgufTensor down) {
+    int count,
+    int width,
+    int hidden,
+    GgufTensor gate,
+    GgufTensor up,
+    GgufTensor down,
+    Biases biases) {
   /** Packs expert {@code e}. */
   public Expert pack(int e, Packing packing) {
     return new Expert(
-        packing.pack(gate, e, hidden), packing.pack(up, e, hidden), packing.pack(down, e, width));
+        packing.pack(gate, e, hidden),
+        packing.pack(up, e, hidden),
+        packing.pack(down, e, width),
+        biases(e));
+  }
+
+  /** Those of expert {@code e}. */
+  public Biases biases(int e) {
+    return new Biases(
+        part(biases.gate(), e, hidden), part(biases.up(), e, hidden), part(biases.down(), e, width));
+  }
+
+  private static float[] part(float[] all, int e, int size) {
+    return all.length == 0 ? all : Arrays.copyOfRange(all, e * size, (e + 1) * size);
   }
 }

@@ -1,88 +1,132 @@
 package org.moe4j.engine.model;
 
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.IntStream;
 import org.moe4j.engine.kernel.Activations;
 import org.moe4j.engine.model.ExpertSource.Ready;
+import org.moe4j.engine.model.Layer.Router;
+import org.moe4j.engine.model.Layer.Shared;
 
-/** The feed-forward part of a layer: one network for all tokens, or experts that a router picks. */
+/**
+ * The feed-forward part of a layer: one network for all tokens, or experts that a router picks and
+ * perhaps a network that all tokens share beside them.
+ */
 final class FeedForward {
   private final Shape shape;
   private final Products products;
   private final ExpertSource source;
-  private final GatedNetworks networks;
+  private final Guess guess;
+  private final GatedNetworks dense;
+  private final GatedNetworks experts;
+  private final GatedNetworks shared;
   private final Routing routing;
   private float[] logits = {};
   private float[] mixed = {};
+  private float[] gates = {};
 
-  FeedForward(Shape shape, ExpertSource source, Products products) {
-    this.shape = shape;
+  FeedForward(Weights model, Products products) {
+    this.shape = model.shape();
     this.products = products;
-    this.source = source;
-    this.networks = new GatedNetworks(shape.width(), shape.hidden(), products);
-    this.routing =
-        new Routing(
-            Math.max(1, shape.experts()),
-            Math.max(1, shape.used()),
-            shape.architecture().normalised());
+    this.source = model.experts();
+    this.guess = new Guess(model, products);
+    boolean clamped = shape.architecture().clamped();
+    int width = shape.width();
+    this.dense = new GatedNetworks(width, shape.hidden(), clamped, products);
+    this.experts = new GatedNetworks(width, shape.mixture().hidden(), clamped, products);
+    this.shared = new GatedNetworks(width, sharedWidth(model), clamped, products);
+    this.routing = new Routing(shape.mixture());
+  }
+
+  private static int sharedWidth(Weights model) {
+    return model.layers().stream()
+        .flatMap(l -> l.shared().stream())
+        .mapToInt(s -> s.network().gate().rows())
+        .max()
+        .orElse(0);
   }
 
   /** Adds the results of layer {@code index}. */
   void run(int index, Layer layer, HiddenStates states) {
     Activations input = states.normalised(layer.forwardNorm());
     int n = states.count();
-    if (layer.dense().isPresent()) {
-      int[] starts = {0, n};
-      float[] out = networks.reserve(n);
-      networks.run(input, products.rows(), starts, new int[1], List.of(layer.dense().get()));
+    if (layer.router().isEmpty()) {
+      float[] out = all(dense, layer.dense().orElseThrow(), input, n);
       products.each(n, (t, worker) -> states.add(t, out));
     } else {
-      route(layer, input, n);
-      routed(index, input, n);
+      route(layer.router().get(), input, n);
+      routed(index, input, states);
+      layer.shared().ifPresent(s -> shared(s, input, n));
       products.each(n, (t, worker) -> states.add(t, mixed));
     }
   }
 
-  private void route(Layer layer, Activations input, int n) {
-    if (logits.length < n * shape.experts()) {
-      logits = new float[n * shape.experts()];
+  /** One network for all rows. */
+  private float[] all(GatedNetworks networks, Expert network, Activations input, int n) {
+    float[] out = networks.reserve(n);
+    networks.run(input, products.rows(), new int[] {0, n}, new int[1], List.of(network));
+    return out;
+  }
+
+  private void route(Router router, Activations input, int n) {
+    int count = shape.mixture().experts();
+    if (logits.length < n * count) {
+      logits = new float[n * count];
       mixed = new float[n * shape.width()];
+      gates = new float[n];
       routing.reserve(n);
     }
-    products.multiply(input, n, layer.router(), List.of(logits));
+    products.multiply(input, n, List.of(router.logits()), List.of(logits));
     for (int t = 0; t < n; t++) {
-      routing.choose(t, logits, t * shape.experts());
+      routing.choose(t, logits, t * count, router.preference());
     }
     routing.sort(n);
   }
 
-  private void routed(int index, Activations input, int n) {
+  private void routed(int index, Activations input, HiddenStates states) {
     int[] busy =
-        IntStream.range(0, shape.experts())
+        IntStream.range(0, shape.mixture().experts())
             .filter(e -> routing.start(e + 1) > routing.start(e))
             .toArray();
     int[] starts = new int[busy.length + 1];
     for (int i = 0; i < busy.length; i++) {
       starts[i + 1] = routing.start(busy[i] + 1);
     }
-    float[] out = networks.reserve(starts[busy.length]);
+    float[] out = experts.reserve(starts[busy.length]);
     try (ExpertSource.Request request = source.request(index, busy)) {
+      guess.after(index, states);
       for (Ready r = request.next(); !r.experts().isEmpty(); r = request.next()) {
-        networks.run(input, routing.tokens(), starts, r.which(), r.experts());
+        experts.run(input, routing.tokens(), starts, r.which(), r.experts());
       }
     }
-    products.each(n, (t, worker) -> combine(t, out));
+    products.each(states.count(), (t, worker) -> combine(t, out));
   }
 
   /** Adds a token's weighted experts up in the order of its choices. */
   private void combine(int t, float[] out) {
     int width = shape.width();
-    for (int i = 0; i < shape.used(); i++) {
+    for (int i = 0; i < shape.mixture().used(); i++) {
       float weight = routing.weight(t, i);
       int from = routing.place(t, i) * width;
       for (int d = 0; d < width; d++) {
         mixed[t * width + d] = (i == 0 ? 0 : mixed[t * width + d]) + weight * out[from + d];
       }
     }
+  }
+
+  private void shared(Shared weights, Activations input, int n) {
+    float[] out = all(shared, weights.network(), input, n);
+    Optional<Affine> gate = weights.gate();
+    gate.ifPresent(g -> products.multiply(input, n, List.of(g), List.of(gates)));
+    int width = shape.width();
+    products.each(
+        n,
+        (t, worker) -> {
+          float weight =
+              gate.isPresent() ? (float) (1 / (1 + StrictMath.exp(-(double) gates[t]))) : 1;
+          for (int d = t * width; d < (t + 1) * width; d++) {
+            mixed[d] += weight * out[d];
+          }
+        });
   }
 }

@@ -19,16 +19,18 @@ public final class Forward {
   private final HiddenStates states;
   private final AttentionBlock attention;
   private final FeedForward feedForward;
+  private final int placesOfAToken;
 
   /** Steps through {@code model} on {@code workers}. */
   public Forward(Weights model, Workers workers) {
     this.model = model;
     this.shape = model.shape();
     this.products = new Products(workers);
-    this.rotary = new Rotary(shape, model.frequencies());
+    this.rotary = new Rotary(shape.rotary(), model.divisors());
     this.states = new HiddenStates(shape, products);
     this.attention = new AttentionBlock(shape, rotary, products);
-    this.feedForward = new FeedForward(shape, model.experts(), products);
+    this.feedForward = new FeedForward(model, products);
+    this.placesOfAToken = Math.max(shape.attention().heads(), Math.max(1, shape.mixture().used()));
   }
 
   /**
@@ -37,7 +39,7 @@ public final class Forward {
    * @return the logits that were wanted, in the order of the step's tokens
    */
   public float[][] run(Step step) {
-    products.reserve(step.tokens() * Math.max(1, shape.used()));
+    products.reserve(step.tokens(), step.tokens() * placesOfAToken);
     states.embed(step, model.embedding());
     rotary.prepare(states.positions(), states.count());
     for (int i = 0; i < shape.layers(); i++) {
@@ -62,6 +64,10 @@ public final class Forward {
     Activations input = states.normalised(model.norm(), tokens);
     float[] all = new float[Math.multiplyExact(tokens.length, shape.vocabulary())];
     products.multiply(input, tokens.length, List.of(model.output()), List.of(all));
+    float scale = shape.scales().logits();
+    for (int i = 0; scale != 1 && i < all.length; i++) {
+      all[i] *= scale;
+    }
     float[][] logits = new float[tokens.length][];
     for (int i = 0; i < tokens.length; i++) {
       logits[i] = Arrays.copyOfRange(all, i * shape.vocabulary(), (i + 1) * shape.vocabulary());

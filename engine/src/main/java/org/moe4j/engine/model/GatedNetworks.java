@@ -12,14 +12,23 @@ import org.moe4j.engine.kernel.Matrix;
  * weights of each are read once.
  */
 final class GatedNetworks {
+  private static final float SLOPE = 1.702f;
+  private static final float LIMIT = 7;
+
   private final int width;
   private final int hiddenWidth;
+  private final boolean clamped;
   private final Products products;
   private final Activations hidden;
   private float[] out = {};
 
-  /** Networks of {@code hiddenWidth} between {@code width}. */
-  GatedNetworks(int width, int hiddenWidth, Products products) {
+  /**
+   * Networks of {@code hiddenWidth} between {@code width}.
+   *
+   * @param clamped whether they are those of gpt-oss
+   */
+  GatedNetworks(int width, int hiddenWidth, boolean clamped, Products products) {
+    this.clamped = clamped;
     this.width = width;
     this.hiddenWidth = hiddenWidth;
     this.products = products;
@@ -71,6 +80,7 @@ final class GatedNetworks {
               Matrix m = networks.get(i).down();
               float[] scratch = products.scratch(worker);
               m.multiply(job % downPanels, hidden, products.rows(), from, count, scratch);
+              Products.shift(scratch, count, networks.get(i).biases().down(), job % downPanels);
               Products.scatter(scratch, count, m, job % downPanels, out, from);
             });
   }
@@ -81,12 +91,28 @@ final class GatedNetworks {
     float[] up = products.scratch2(worker);
     network.gate().multiply(panel, input, rows, from, count, gate);
     network.up().multiply(panel, input, rows, from, count, up);
+    Products.shift(gate, count, network.biases().gate(), panel);
+    Products.shift(up, count, network.biases().up(), panel);
+    if (clamped) {
+      clamp(gate, up, count * Matrix.PANEL);
+    }
     Attention.swiglu(gate, 0, up, 0, count * Matrix.PANEL);
     int at = panel * Matrix.PANEL;
     int numbers = Math.min(Matrix.PANEL, hiddenWidth - at);
     for (int i = 0; i < count; i++) {
       int to = hidden.at(from + i) + at;
       System.arraycopy(gate, i * Matrix.PANEL, hidden.values(), to, numbers);
+    }
+  }
+
+  /**
+   * Makes (up + 1) gate sigmoid(1.702 gate) of clamped numbers, which gpt-oss computes, a plain
+   * product with silu: that of 1.702 gate is 1.702 times too large.
+   */
+  private static void clamp(float[] gate, float[] up, int count) {
+    for (int i = 0; i < count; i++) {
+      gate[i] = SLOPE * Math.min(gate[i], LIMIT);
+      up[i] = (Math.clamp(up[i], -LIMIT, LIMIT) + 1) / SLOPE;
     }
   }
 }

@@ -1,5 +1,6 @@
 package org.moe4j.engine.model;
 
+import org.moe4j.engine.cache.Cache;
 import org.moe4j.engine.gguf.Dequantise;
 import org.moe4j.engine.gguf.GgufTensor;
 import org.moe4j.engine.kernel.Activations;
@@ -35,7 +36,7 @@ final class HiddenStates {
     int at = 0;
     for (Step.Piece piece : step.pieces()) {
       int from = piece.cache().length();
-      piece.cache().grow(from + piece.tokens().length);
+      piece.cache().grow(piece.tokens());
       for (int i = 0; i < piece.tokens().length; i++) {
         caches[at] = piece.cache();
         positions[at] = from + i;
@@ -48,6 +49,10 @@ final class HiddenStates {
             at * shape.width());
         at++;
       }
+    }
+    float scale = shape.scales().embedding();
+    for (int i = 0; scale != 1 && i < count * shape.width(); i++) {
+      x[i] *= scale;
     }
   }
 
@@ -66,29 +71,34 @@ final class HiddenStates {
   }
 
   /** All tokens normalised. */
-  Activations normalised(float[] scales) {
-    products.each(count, (t, worker) -> normalise(t, scales, t));
+  Activations normalised(Norm norm) {
+    products.each(count, (t, worker) -> normalise(t, norm, t));
     return normalised;
   }
 
   /** The tokens of these indices alone, normalised, in rows 0 and following. */
-  Activations normalised(float[] scales, int[] tokens) {
+  Activations normalised(Norm norm, int[] tokens) {
     for (int i = 0; i < tokens.length; i++) {
-      normalise(tokens[i], scales, i);
+      normalise(tokens[i], norm, i);
     }
     return normalised;
   }
 
-  private void normalise(int t, float[] scales, int row) {
-    int to = normalised.at(row);
-    Norm.rms(x, t * shape.width(), scales, shape.epsilon(), normalised.values(), to);
-    normalised.quantise(row);
+  private void normalise(int t, Norm norm, int row) {
+    normalise(t, norm, normalised, row);
+  }
+
+  /** Token {@code t} normalised into a row of {@code rows}. */
+  void normalise(int t, Norm norm, Activations rows, int row) {
+    norm.apply(x, t * shape.width(), shape.epsilon(), rows.values(), rows.at(row));
+    rows.quantise(row);
   }
 
   /** Adds row {@code t} of {@code rows} to token {@code t}. */
   void add(int t, float[] rows) {
+    float scale = shape.scales().residual();
     for (int i = t * shape.width(); i < (t + 1) * shape.width(); i++) {
-      x[i] += rows[i];
+      x[i] += scale * rows[i];
     }
   }
 }

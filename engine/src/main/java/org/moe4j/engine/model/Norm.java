@@ -1,15 +1,28 @@
 package org.moe4j.engine.model;
 
-/** Root-mean-square normalisation. */
-final class Norm {
-  private Norm() {}
+/**
+ * Root-mean-square normalisation: x / sqrt(mean x^2 + epsilon) times {@code scales} plus {@code
+ * shifts}.
+ *
+ * @param scales one for each number
+ * @param shifts likewise; none in most models
+ */
+@SuppressWarnings("ArrayRecordComponent") // handed over, never compared
+record Norm(float[] scales, float[] shifts) {
+  /** Leaves numbers as they are. */
+  static final Norm NONE = new Norm(new float[0], new float[0]);
+
+  /** How many numbers are normalised together; 0 for none. */
+  int size() {
+    return scales.length;
+  }
 
   /**
-   * x / sqrt(mean x^2 + epsilon) times {@code scales}, whose length is x's.
+   * Normalises {@link #size} numbers.
    *
    * @param to may be x itself
    */
-  static void rms(float[] x, int at, float[] scales, float epsilon, float[] to, int first) {
+  void apply(float[] x, int at, float epsilon, float[] to, int first) {
     int n = scales.length;
     double a = 0;
     double b = 0;
@@ -28,6 +41,9 @@ final class Norm {
     float factor = (float) (1 / Math.sqrt((a + b + c + d) / n + epsilon));
     for (i = 0; i < n; i++) {
       to[first + i] = x[at + i] * factor * scales[i];
+    }
+    for (i = 0; i < shifts.length; i++) {
+      to[first + i] += shifts[i];
     }
   }
 }

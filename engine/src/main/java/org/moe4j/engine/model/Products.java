@@ -19,14 +19,19 @@ final class Products {
     this.second = new float[workers.count()][0];
   }
 
-  /** Makes room for products with {@code count} rows. */
-  void reserve(int count) {
-    if (rows.length < count) {
-      rows = IntStream.range(0, count).toArray();
-      for (int w = 0; w < workers.count(); w++) {
-        first[w] = new float[count * Matrix.PANEL];
-        second[w] = new float[count * Matrix.PANEL];
-      }
+  /**
+   * Makes room.
+   *
+   * @param count rows of a step
+   * @param places rows that its tokens take among all experts, or heads
+   */
+  void reserve(int count, int places) {
+    if (rows.length < places) {
+      rows = IntStream.range(0, places).toArray();
+    }
+    for (int w = 0; w < workers.count() && first[w].length < count * Matrix.PANEL; w++) {
+      first[w] = new float[count * Matrix.PANEL];
+      second[w] = new float[count * Matrix.PANEL];
     }
   }
 
@@ -61,23 +66,34 @@ final class Products {
   }
 
   /** Products of several matrices with the first {@code n} rows of {@code from}. */
-  void multiply(Activations from, int n, List<Matrix> matrices, List<float[]> to) {
+  void multiply(Activations from, int n, List<Affine> products, List<float[]> to) {
     int panels = 0;
-    for (Matrix m : matrices) {
-      panels += m.panels();
+    for (Affine product : products) {
+      panels += product.matrix().panels();
     }
     workers.run(
         panels,
         (job, worker) -> {
           int which = 0;
           int panel = job;
-          while (panel >= matrices.get(which).panels()) {
-            panel -= matrices.get(which++).panels();
+          while (panel >= products.get(which).matrix().panels()) {
+            panel -= products.get(which++).matrix().panels();
           }
-          Matrix m = matrices.get(which);
+          Matrix m = products.get(which).matrix();
           m.multiply(panel, from, rows, 0, n, first[worker]);
+          shift(first[worker], n, products.get(which).bias(), panel);
           scatter(first[worker], n, m, panel, to.get(which), 0);
         });
+  }
+
+  /** Adds a bias, if there is one, to a panel's products. */
+  static void shift(float[] panel, int n, float[] bias, int index) {
+    int width = Math.min(Matrix.PANEL, bias.length - index * Matrix.PANEL);
+    for (int i = 0; i < n; i++) {
+      for (int d = 0; d < width; d++) {
+        panel[i * Matrix.PANEL + d] += bias[index * Matrix.PANEL + d];
+      }
+    }
   }
 
   /** Puts a panel's products into rows {@code row} and following of a whole product. */

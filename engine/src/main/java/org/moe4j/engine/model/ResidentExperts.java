@@ -1,15 +1,31 @@
 package org.moe4j.engine.model;
 
-import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.stream.IntStream;
+import org.moe4j.engine.kernel.Packing;
+import org.moe4j.engine.kernel.Workers;
 
 /**
  * All experts in memory.
  *
- * @param layers for each layer its experts; none if it does not route
+ * @param layers the experts of those that route, by index
  */
-record ResidentExperts(List<List<Expert>> layers) implements ExpertSource {
+record ResidentExperts(SortedMap<Integer, List<Expert>> layers) implements ExpertSource {
+  static ResidentExperts pack(
+      SortedMap<Integer, ExpertTensors> stored, Packing packing, Workers workers) {
+    SortedMap<Integer, List<Expert>> layers = new TreeMap<>();
+    stored.forEach(
+        (index, tensors) -> {
+          Expert[] all = new Expert[tensors.count()];
+          workers.run(all.length, (e, worker) -> all[e] = tensors.pack(e, packing));
+          layers.put(index, List.of(all));
+        });
+    return new ResidentExperts(layers);
+  }
+
   private static final class All implements Request {
     private Ready left;
 
@@ -30,10 +46,8 @@ record ResidentExperts(List<List<Expert>> layers) implements ExpertSource {
 
   @Override
   public Request request(int layer, int[] experts) {
-    List<Expert> wanted = new ArrayList<>(experts.length);
-    for (int e : experts) {
-      wanted.add(layers.get(layer).get(e));
-    }
+    List<Expert> all = layers.getOrDefault(layer, List.of());
+    List<Expert> wanted = Arrays.stream(experts).mapToObj(all::get).toList();
     return new All(new Ready(IntStream.range(0, experts.length).toArray(), wanted));
   }
 }

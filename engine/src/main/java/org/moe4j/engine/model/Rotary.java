@@ -1,24 +1,21 @@
 package org.moe4j.engine.model;
 
 /**
- * Rotary position embedding (Su et al., 2021): pair i of a head turns by position * base^(-2 i /
- * width). Angles of a step's tokens are computed once for all layers.
+ * Rotary position embedding (Su et al., 2021): pair i of a head turns by position times the pair's
+ * speed. Angles of a step's tokens are computed once for all layers.
  */
 final class Rotary {
-  private final Shape shape;
+  private final boolean halves;
+  private final float magnitude;
   private final double[] speeds;
   private float[] cosines = {};
   private float[] sines = {};
 
   /** With frequencies divided by {@code divisors}, if there are any. */
-  Rotary(Shape shape, float[] divisors) {
-    this.shape = shape;
-    speeds = new double[shape.rotated() / 2];
-    for (int i = 0; i < speeds.length; i++) {
-      double speed =
-          StrictMath.pow(shape.ropeBase(), -2.0 * i / shape.rotated()) / shape.ropeScale();
-      speeds[i] = divisors.length == 0 ? speed : speed / divisors[i];
-    }
+  Rotary(RotaryShape shape, float[] divisors) {
+    this.halves = shape.pairing() == Architecture.Pairing.HALVES;
+    this.magnitude = (float) shape.magnitude();
+    this.speeds = shape.speeds(divisors);
   }
 
   /** Angles for the first {@code count} positions of a step. */
@@ -30,18 +27,20 @@ final class Rotary {
     for (int t = 0; t < count; t++) {
       for (int i = 0; i < speeds.length; i++) {
         double angle = positions[t] * speeds[i];
-        cosines[t * speeds.length + i] = (float) StrictMath.cos(angle);
-        sines[t * speeds.length + i] = (float) StrictMath.sin(angle);
+        cosines[t * speeds.length + i] = (float) StrictMath.cos(angle) * magnitude;
+        sines[t * speeds.length + i] = (float) StrictMath.sin(angle) * magnitude;
       }
     }
   }
 
-  /** Turns {@code heads} heads from index {@code at} by the angles of token {@code t}. */
-  void turn(float[] rows, int at, int heads, int t) {
+  /**
+   * Turns {@code heads} heads, the first from index {@code at}, the next {@code stride} further on,
+   * by the angles of token {@code t}.
+   */
+  void turn(float[] rows, int at, int heads, int stride, int t) {
     int half = speeds.length;
-    boolean halves = shape.architecture().halves();
     for (int h = 0; h < heads; h++) {
-      int head = at + h * shape.headSize();
+      int head = at + h * stride;
       for (int i = 0; i < half; i++) {
         int a = head + (halves ? i : 2 * i);
         int b = head + (halves ? i + half : 2 * i + 1);

@@ -7,20 +7,25 @@ import java.util.Arrays;
  * weights are read once for all of its tokens.
  */
 final class Routing {
-  private final int experts;
+  /** What other programs keep sums of weights above: the least normal number of 16 bits. */
+  private static final double LEAST_SUM = 6.103515625e-5;
+
+  private final MixtureShape shape;
   private final int used;
-  private final boolean normalised;
+  private final double[] scores;
+  private final double[] ranks;
   private int[] chosen = {};
   private float[] weights = {};
   private int[] slots = {};
   private int[] tokens = {};
   private final int[] starts;
 
-  Routing(int experts, int used, boolean normalised) {
-    this.experts = experts;
-    this.used = used;
-    this.normalised = normalised;
-    this.starts = new int[experts + 1];
+  Routing(MixtureShape shape) {
+    this.shape = shape;
+    this.used = shape.used();
+    this.scores = new double[shape.experts()];
+    this.ranks = new double[shape.experts()];
+    this.starts = new int[shape.experts() + 1];
   }
 
   void reserve(int count) {
@@ -32,30 +37,84 @@ final class Routing {
     }
   }
 
-  /** Softmax of a token's logits, then its {@code used} largest, the lower index first if equal. */
-  void choose(int token, float[] logits, int at) {
-    float most = Float.NEGATIVE_INFINITY;
-    for (int e = 0; e < experts; e++) {
-      most = Math.max(most, logits[at + e]);
+  /**
+   * Picks a token's experts by its logits, the lower index first if equal, and weighs them.
+   *
+   * @param preference of each expert, which counts in the choice alone; or none
+   */
+  void choose(int token, float[] logits, int at, float[] preference) {
+    score(logits, at);
+    boolean direct = preference.length == 0 && shape.groups() == 1;
+    for (int e = 0; e < ranks.length; e++) {
+      ranks[e] = direct ? logits[at + e] : scores[e];
     }
-    double all = 0;
-    for (int e = 0; e < experts; e++) {
-      all += StrictMath.exp((double) logits[at + e] - most);
+    for (int e = 0; e < preference.length; e++) {
+      ranks[e] += preference[e];
+    }
+    if (shape.groups() > 1) {
+      bestGroups();
     }
     double sum = 0;
     for (int i = 0; i < used; i++) {
-      int best = 0;
-      for (int e = 1; e < experts; e++) {
-        best = logits[at + e] > logits[at + best] ? e : best;
-      }
-      double p = StrictMath.exp((double) logits[at + best] - most) / all;
+      int best = best(0, ranks.length);
       chosen[token * used + i] = best;
-      weights[token * used + i] = (float) p;
-      sum += p;
-      logits[at + best] = Float.NEGATIVE_INFINITY;
+      weights[token * used + i] = (float) scores[best];
+      sum += scores[best];
+      ranks[best] = Double.NEGATIVE_INFINITY;
     }
-    for (int i = 0; normalised && i < used; i++) {
-      weights[token * used + i] /= (float) sum;
+    boolean divided = shape.normalised() || shape.gating() == Gating.CHOSEN;
+    for (int i = token * used; i < (token + 1) * used; i++) {
+      weights[i] = (divided ? weights[i] / (float) Math.max(sum, LEAST_SUM) : weights[i]);
+      weights[i] *= shape.scale();
+    }
+  }
+
+  /** The experts' scores; their softmax where only the chosen count is left for the sum to make. */
+  private void score(float[] logits, int at) {
+    if (shape.gating() == Gating.SIGMOID) {
+      for (int e = 0; e < scores.length; e++) {
+        scores[e] = 1 / (1 + StrictMath.exp(-(double) logits[at + e]));
+      }
+      return;
+    }
+    float most = Float.NEGATIVE_INFINITY;
+    for (int e = 0; e < scores.length; e++) {
+      most = Math.max(most, logits[at + e]);
+    }
+    double all = 0;
+    for (int e = 0; e < scores.length; e++) {
+      scores[e] = StrictMath.exp((double) logits[at + e] - most);
+      all += scores[e];
+    }
+    for (int e = 0; e < scores.length; e++) {
+      scores[e] /= all;
+    }
+  }
+
+  private int best(int from, int to) {
+    int best = from;
+    for (int e = from + 1; e < to; e++) {
+      best = ranks[e] > ranks[best] ? e : best;
+    }
+    return best;
+  }
+
+  /** Leaves the groups whose two best experts have the largest sums (DeepSeek-V3). */
+  private void bestGroups() {
+    int size = ranks.length / shape.groups();
+    double[] sums = new double[shape.groups()];
+    for (int g = 0; g < sums.length; g++) {
+      double[] sorted = Arrays.copyOfRange(ranks, g * size, (g + 1) * size);
+      Arrays.sort(sorted);
+      sums[g] = sorted[size - 1] + (size > 1 ? sorted[size - 2] : 0);
+    }
+    for (int dropped = shape.usedGroups(); dropped < sums.length; dropped++) {
+      int worst = 0;
+      for (int g = 1; g < sums.length; g++) {
+        worst = sums[g] <= sums[worst] ? g : worst;
+      }
+      sums[worst] = Double.POSITIVE_INFINITY;
+      Arrays.fill(ranks, worst * size, (worst + 1) * size, Double.NEGATIVE_INFINITY);
     }
   }
 
@@ -65,10 +124,10 @@ final class Routing {
     for (int i = 0; i < count * used; i++) {
       starts[chosen[i] + 1]++;
     }
-    for (int e = 0; e < experts; e++) {
+    for (int e = 0; e < shape.experts(); e++) {
       starts[e + 1] += starts[e];
     }
-    int[] next = Arrays.copyOf(starts, experts);
+    int[] next = Arrays.copyOf(starts, shape.experts());
     for (int i = 0; i < count * used; i++) {
       int place = next[chosen[i]]++;
       slots[i] = place;
@@ -84,6 +143,11 @@ final class Routing {
   /** The first place of expert {@code e}; that of the next ends it. */
   int start(int e) {
     return starts[e];
+  }
+
+  /** Choice {@code i} of a token, the best first. */
+  int chosen(int token, int i) {
+    return chosen[token * used + i];
   }
 
   /** The place of choice {@code i} of a token. */

@@ -1,37 +1,35 @@
 package org.moe4j.engine.model;
 
+import java.util.Optional;
 import org.moe4j.engine.EngineException;
 import org.moe4j.engine.gguf.GgufFile;
 import org.moe4j.engine.gguf.Metadata;
+import org.moe4j.engine.model.AttentionShape.LatentShape;
 
 /**
  * Sizes of a model, from a file's metadata.
  *
+ * @param layers that run; layers for guessing further tokens ahead, which some files end with, are
+ *     not among them
  * @param width of the residual stream
- * @param headSize numbers of a query, key or value
- * @param rotated how many of them rotary embedding turns
- * @param experts of a layer; 0 without routing
- * @param used experts of a token
- * @param hidden width inside a feed-forward network or expert
  * @param context positions the model was made for
+ * @param epsilon of norms
+ * @param hidden width inside the network of a layer that does not route; 0 if all do
  */
 public record Shape(
     Architecture architecture,
     int vocabulary,
     int layers,
     int width,
-    int heads,
-    int keyHeads,
-    int headSize,
-    int rotated,
-    double ropeBase,
-    double ropeScale,
+    int context,
     float epsilon,
-    int experts,
-    int used,
+    AttentionShape attention,
+    RotaryShape rotary,
+    MixtureShape mixture,
     int hidden,
-    int context) {
+    Scales scales) {
   private static final int MOST = 1 << 24;
+  private static final int MOST_HEADS = 1 << 16;
 
   /**
    * What {@code file} says.
@@ -39,85 +37,133 @@ public record Shape(
    * @throws EngineException if a number is missing, out of range or not supported
    */
   public static Shape of(GgufFile file) {
+    String path = file.path().toString();
     Metadata m = file.metadata();
     String name =
         m.text("general.architecture").orElseThrow(() -> m.missing("general.architecture"));
-    Architecture architecture = Architecture.named(file.path().toString(), name);
+    Architecture architecture = Architecture.named(path, name);
     String p = name + ".";
     int width = m.require(p + "embedding_length", 1, MOST);
-    int heads = m.require(p + "attention.head_count", 1, 1 << 16);
-    int keyHeads = optional(m, p + "attention.head_count_kv", heads, heads);
-    int headSize = optional(m, p + "attention.key_length", width / heads, 1 << 16);
-    int experts = optional(m, p + "expert_count", 0, 1 << 16);
-    String hidden = p + "feed_forward_length";
-    String expertHidden = p + "expert_feed_forward_length";
-    Shape shape =
-        new Shape(
-            architecture,
-            Math.toIntExact(file.tensor("token_embd.weight").rows()),
-            m.require(p + "block_count", 1, 1 << 16),
-            width,
-            heads,
-            keyHeads,
-            headSize,
-            optional(m, p + "rope.dimension_count", headSize, headSize),
-            m.number(p + "rope.freq_base").orElse(10000),
-            ropeScale(file, p),
-            (float)
-                m.number(p + "attention.layer_norm_rms_epsilon")
-                    .orElseThrow(() -> m.missing(p + "attention.layer_norm_rms_epsilon")),
-            experts,
-            experts == 0 ? 0 : m.require(p + "expert_used_count", 1, experts),
-            m.require(experts > 0 && m.has(expertHidden) ? expertHidden : hidden, 1, MOST),
-            m.require(p + "context_length", 1, Integer.MAX_VALUE));
-    if (heads % keyHeads != 0 || shape.rotated % 2 != 0 || headSize < 1) {
+    int blocks = m.require(p + "block_count", 1, 1 << 16);
+    int heads = m.require(p + "attention.head_count", 1, MOST_HEADS);
+    int keySize =
+        optional(
+            m,
+            p + (architecture.latent() ? "attention.key_length_mla" : "attention.key_length"),
+            optional(m, p + "attention.key_length", width / heads, MOST_HEADS),
+            MOST_HEADS);
+    int rotated = optional(m, p + "rope.dimension_count", keySize, keySize);
+    RotaryShape rotary = RotaryShape.of(path, m, architecture, rotated);
+    AttentionShape attention =
+        architecture.latent()
+            ? latent(m, p, heads, keySize, rotary)
+            : attention(m, p, heads, keySize, architecture);
+    if (heads % attention.keyHeads() != 0 || rotated % 2 != 0 || keySize < 1) {
       throw new EngineException(
-          file.path()
+          path
               + ": "
               + heads
               + " heads cannot share "
-              + keyHeads
+              + attention.keyHeads()
               + " of keys, or a head of "
-              + headSize
+              + keySize
               + " cannot be rotated in "
-              + shape.rotated);
+              + rotated);
     }
-    int valueSize = optional(m, p + "attention.value_length", headSize, 1 << 16);
-    if (valueSize != headSize) {
+    MixtureShape mixture = mixture(path, m, p, architecture);
+    String epsilon = p + "attention.layer_norm_rms_epsilon";
+    double logits = m.number(p + "logit_scale").orElse(1);
+    return new Shape(
+        architecture,
+        Math.toIntExact(file.tensor("token_embd.weight").rows()),
+        blocks - optional(m, p + "nextn_predict_layers", 0, blocks - 1),
+        width,
+        m.require(p + "context_length", 1, Integer.MAX_VALUE),
+        (float) m.number(epsilon).orElseThrow(() -> m.missing(epsilon)),
+        attention,
+        rotary,
+        mixture,
+        mixture.experts() > 0
+            ? optional(m, p + "feed_forward_length", 0, MOST)
+            : m.require(p + "feed_forward_length", 1, MOST),
+        new Scales(
+            (float) m.number(p + "embedding_scale").orElse(1),
+            (float) m.number(p + "residual_scale").orElse(1),
+            (float) (1 / logits)));
+  }
+
+  private static AttentionShape attention(
+      Metadata m, String p, int heads, int keySize, Architecture architecture) {
+    return new AttentionShape(
+        heads,
+        Math.max(1, optional(m, p + "attention.head_count_kv", heads, heads)),
+        keySize,
+        Math.max(1, optional(m, p + "attention.value_length", keySize, MOST_HEADS)),
+        (float) m.number(p + "attention.scale").orElse(1 / Math.sqrt(keySize)),
+        architecture.windowed() ? m.require(p + "attention.sliding_window", 1, MOST) : 0,
+        architecture.windowed(),
+        Optional.empty());
+  }
+
+  private static AttentionShape latent(
+      Metadata m, String p, int heads, int querySize, RotaryShape rotary) {
+    int rank = m.require(p + "attention.kv_lora_rank", 1, MOST);
+    int rotated = rotary.rotated();
+    String value =
+        m.has(p + "attention.value_length_mla")
+            ? "attention.value_length_mla"
+            : "attention.value_length";
+    return new AttentionShape(
+        heads,
+        1,
+        rank + rotated,
+        rank,
+        (float) (rotary.sharpness() / Math.sqrt(querySize)),
+        0,
+        false,
+        Optional.of(
+            new LatentShape(
+                rank, querySize - rotated, rotated, m.require(p + value, 1, MOST_HEADS))));
+  }
+
+  private static MixtureShape mixture(
+      String path, Metadata m, String p, Architecture architecture) {
+    int experts = optional(m, p + "expert_count", 0, 1 << 16);
+    if (experts == 0) {
+      return MixtureShape.NONE;
+    }
+    int used = m.require(p + "expert_used_count", 1, experts);
+    String hidden = p + "expert_feed_forward_length";
+    int groups = Math.max(1, optional(m, p + "expert_group_count", 1, experts));
+    int usedGroups = groups == 1 ? 1 : m.require(p + "expert_group_used_count", 1, groups);
+    if (experts % groups != 0 || experts / groups * usedGroups < used) {
       throw new EngineException(
-          file.path()
-              + ": values of "
-              + valueSize
-              + " numbers beside keys of "
-              + headSize
-              + " are not supported");
+          path
+              + ": "
+              + experts
+              + " experts in "
+              + groups
+              + " groups, of which "
+              + usedGroups
+              + " are used, cannot give "
+              + used
+              + " to a token");
     }
-    return shape;
+    double scale = m.number(p + "expert_weights_scale").orElse(1);
+    return new MixtureShape(
+        experts,
+        used,
+        m.require(m.has(hidden) ? hidden : p + "feed_forward_length", 1, MOST),
+        m.whole(p + "expert_gating_func").orElse(0) == 0
+            ? architecture.gating()
+            : Gating.numbered(path, m.whole(p + "expert_gating_func").getAsLong()),
+        m.flag(p + "expert_weights_norm").orElse(architecture.normalised()),
+        scale == 0 ? 1 : (float) scale,
+        groups,
+        usedGroups);
   }
 
   private static int optional(Metadata m, String key, int otherwise, int most) {
     return m.has(key) ? m.require(key, 0, most) : otherwise;
-  }
-
-  /** What positions are divided by. */
-  private static double ropeScale(GgufFile file, String p) {
-    String type = file.metadata().text(p + "rope.scaling.type").orElse("none");
-    return switch (type) {
-      case "none" -> 1;
-      case "linear" -> file.metadata().number(p + "rope.scaling.factor").orElse(1);
-      default ->
-          throw new EngineException(
-              file.path() + ": rotary scaling " + type + " is not supported; known: none, linear");
-    };
-  }
-
-  /** Numbers of all queries of a token. */
-  int queryWidth() {
-    return heads * headSize;
-  }
-
-  /** Numbers of all keys of a token. */
-  int keyWidth() {
-    return keyHeads * headSize;
   }
 }

@@ -1,6 +1,7 @@
 package org.moe4j.engine.model;
 
 import java.util.List;
+import org.moe4j.engine.cache.Cache;
 
 /**
  * Tokens to put behind what caches hold, of any number of sequences.
