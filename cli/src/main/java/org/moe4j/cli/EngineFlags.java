@@ -2,7 +2,7 @@ package org.moe4j.cli;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.OptionalInt;
+import java.util.Optional;
 import org.moe4j.engine.Engine;
 import org.moe4j.engine.EngineOptions;
 import org.moe4j.tensor.MoeException;
@@ -14,7 +14,7 @@ final class EngineFlags {
       names = "--threads",
       paramLabel = "N",
       description = "Of a GGUF file: how many threads compute (default: one for each core).")
-  private OptionalInt threads = OptionalInt.empty();
+  private Optional<Integer> threads = Optional.empty();
 
   /** Whether a model is for the engine: a file, not a folder. */
   static boolean serve(Path model) {
@@ -35,6 +35,6 @@ final class EngineFlags {
 
   private EngineOptions options() {
     EngineOptions options = EngineOptions.DEFAULT;
-    return threads.isPresent() ? options.withThreads(threads.getAsInt()) : options;
+    return threads.map(options::withThreads).orElse(options);
   }
 }

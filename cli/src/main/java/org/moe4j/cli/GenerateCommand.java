@@ -3,7 +3,7 @@ package org.moe4j.cli;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.OptionalInt;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.function.Consumer;
 import org.moe4j.engine.Engine;
@@ -58,7 +58,7 @@ final class GenerateCommand implements Callable<Integer> {
       paramLabel = "N",
       description =
           "Of a GGUF file, with --json: the probabilities of the tokens and of the N likeliest.")
-  private OptionalInt logprobs = OptionalInt.empty();
+  private Optional<Integer> logprobs = Optional.empty();
 
   @Mixin private SamplingOptions options;
   @Mixin private EngineFlags engine;

@@ -44,8 +44,7 @@ record GgufText(Engine engine, Sampling how, boolean json, PrintWriter out) {
   /** The texts when all are there: each under its prompt, or a list with the figures of all. */
   private void several(List<String> prompts) {
     long begin = System.nanoTime();
-    List<Completion> made =
-        prompts.stream().map(p -> engine.generate(p, how, part -> {})).toList();
+    List<Completion> made = engine.generate(prompts, how);
     double seconds = (System.nanoTime() - begin) * 1e-9;
     if (!json) {
       for (int i = 0; i < made.size(); i++) {

@@ -3,7 +3,7 @@ package org.moe4j.cli;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalDouble;
+import java.util.Optional;
 import org.moe4j.engine.Sampling.Penalties;
 import org.moe4j.models.Sampling;
 import org.moe4j.tensor.MoeException;
@@ -53,25 +53,25 @@ final class SamplingOptions {
       names = "--min-p",
       paramLabel = "P",
       description = "Of a GGUF file: draw from tokens at least this times as likely as the likeliest.")
-  private OptionalDouble minP = OptionalDouble.empty();
+  private Optional<Double> minP = Optional.empty();
 
   @Option(
       names = "--repetition-penalty",
       paramLabel = "R",
       description = "Of a GGUF file: divide logits of the last 64 tokens by this.")
-  private OptionalDouble repetition = OptionalDouble.empty();
+  private Optional<Double> repetition = Optional.empty();
 
   @Option(
       names = "--frequency-penalty",
       paramLabel = "F",
       description = "Of a GGUF file: take this off for each time a token is among the last 64.")
-  private OptionalDouble frequency = OptionalDouble.empty();
+  private Optional<Double> frequency = Optional.empty();
 
   @Option(
       names = "--presence-penalty",
       paramLabel = "F",
       description = "Of a GGUF file: take this off if a token is among the last 64.")
-  private OptionalDouble presence = OptionalDouble.empty();
+  private Optional<Double> presence = Optional.empty();
 
   @Option(
       names = "--stop",
@@ -116,12 +116,12 @@ final class SamplingOptions {
     return org.moe4j.engine.Sampling.GREEDY
         .withTokens(maxTokens())
         .withTemperature((float) temperature)
-        .withLimits(topK, (float) topP, (float) minP.orElse(0))
+        .withLimits(topK, (float) topP, minP.orElse(0.0).floatValue())
         .withPenalties(
             new Penalties(
-                (float) repetition.orElse(none.repetition()),
-                (float) frequency.orElse(none.frequency()),
-                (float) presence.orElse(none.presence()),
+                repetition.map(Double::floatValue).orElse(none.repetition()),
+                frequency.map(Double::floatValue).orElse(none.frequency()),
+                presence.map(Double::floatValue).orElse(none.presence()),
                 none.window()))
         .withBias(bias)
         .withStopTexts(stop)

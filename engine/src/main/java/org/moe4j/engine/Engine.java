@@ -453,7 +453,13 @@ public final class Engine implements AutoCloseable {
    *     the text
    */
   public Completion continueText(int[] prompt, Sampling how, Predicate<String> each) {
-    return new TextGeneration(this, how, each).run(prompt);
+    return new TextGeneration(this, how).one(prompt, each);
+  }
+
+  /** Continues several texts side by side; each becomes the same as if alone. */
+  public List<Completion> generate(List<String> prompts, Sampling how) {
+    return new TextGeneration(this, how)
+        .all(prompts.stream().map(tokenizer()::encodePrompt).toList());
   }
 
   /** Frees the model's memory; waits for a step that runs. */
