@@ -10,6 +10,9 @@ import picocli.CommandLine.Option;
 
 /** How the engine runs a GGUF file. */
 final class EngineFlags {
+  /** Bytes of keys and values that are kept: enough for many turns. */
+  private static final long KEPT = 1L << 30;
+
   @Option(
       names = "--threads",
       paramLabel = "N",
@@ -31,6 +34,12 @@ final class EngineFlags {
   /** Opens the file. */
   Engine open(Path model) {
     return Engine.open(model, options());
+  }
+
+  /** Opens the file for prompts that begin alike: what they share is not computed again. */
+  Engine openKeeping(Path model) {
+    EngineOptions options = options();
+    return Engine.open(model, options.withCache(options.cacheBytes(), KEPT));
   }
 
   private EngineOptions options() {

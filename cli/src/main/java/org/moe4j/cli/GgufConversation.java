@@ -39,7 +39,7 @@ final class GgufConversation implements Conversation {
 
   static GgufConversation open(
       Path model, EngineFlags flags, Optional<String> system, Sampling how) {
-    Engine engine = flags.open(model);
+    Engine engine = flags.openKeeping(model);
     try {
       return new GgufConversation(engine, template(model, engine), how, system);
     } catch (RuntimeException e) {

@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
@@ -85,7 +86,8 @@ class GgufCommandsTest {
 
   @Test
   void generatePrintsTheEnginesText() {
-    String text = expected("hello", TEN).text();
+    Completion made = expected("hello", TEN);
+    String text = made.text();
     Run run = moe("generate", "--prompt", "hello", "--max-tokens", "10", "--threads", "1");
     assertThat(run.status()).as(run.err()).isZero();
     assertThat(run.out()).isEqualTo(text + System.lineSeparator());
@@ -93,8 +95,9 @@ class GgufCommandsTest {
     assertThat(one.path("text").stringValue()).isEqualTo(text);
     assertThat(one.path("prompt").stringValue()).isEqualTo("hello");
     assertThat(one.path("prompt_tokens").intValue()).isEqualTo(9);
-    assertThat(one.path("tokens").intValue()).isEqualTo(10);
-    assertThat(one.path("finish_reason").stringValue()).isEqualTo("length");
+    assertThat(one.path("tokens").intValue()).isEqualTo(made.tokens().length);
+    assertThat(one.path("finish_reason").stringValue())
+        .isEqualTo(made.finish().name().toLowerCase(Locale.ROOT));
     assertThat(one.path("seconds").doubleValue()).isPositive();
     assertThat(one.path("tokens_per_s").doubleValue()).isPositive();
   }
