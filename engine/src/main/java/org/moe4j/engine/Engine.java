@@ -11,6 +11,8 @@ import org.moe4j.engine.cache.Cache;
 import org.moe4j.engine.cache.CacheStatistics;
 import org.moe4j.engine.cache.PageLayout;
 import org.moe4j.engine.cache.PagePool;
+import java.util.function.Consumer;
+import java.util.function.Predicate;
 import org.moe4j.engine.gguf.GgufFile;
 import org.moe4j.engine.gguf.Metadata;
 import org.moe4j.engine.kernel.CachedHeads;
@@ -24,13 +26,14 @@ import org.moe4j.engine.model.Weights;
 import org.moe4j.engine.offload.ExpertStore;
 import org.moe4j.engine.offload.OffloadStatistics;
 import org.moe4j.engine.plan.MemoryPlan;
+import org.moe4j.engine.text.Tokenizer;
 
 /**
  * A model of a GGUF file, ready to run. Steps are taken one at a time, whichever threads ask.
  *
  * <pre>{@code
  * try (var model = Engine.open(Path.of("model.gguf"))) {
- *   model.generate(prompt, Sampling.GREEDY, token -> { System.out.println(token); return true; });
+ *   model.generate("A sparse model", Sampling.GREEDY, System.out::print);
  * }
  * }</pre>
  */
@@ -42,6 +45,7 @@ public final class Engine implements AutoCloseable {
   private final Weights weights;
   private final Forward forward;
   private final PagePool pool;
+  private final LazyTokenizer tokenizer;
   private boolean closed;
 
   private Engine(
@@ -52,6 +56,7 @@ public final class Engine implements AutoCloseable {
     this.workers = workers;
     this.weights = weights;
     this.forward = new Forward(weights, workers);
+    this.tokenizer = new LazyTokenizer(file, weights.shape().vocabulary());
     this.pool = new PagePool(layout(weights.shape(), options), options.cacheBytes(), options.keptBytes());
   }
 
@@ -137,6 +142,16 @@ public final class Engine implements AutoCloseable {
     return file.metadata();
   }
 
+  /**
+   * The tokenizer of the file.
+   *
+   * @throws EngineException if it has none, one that is not known, or one of more tokens than the
+   *     model
+   */
+  public Tokenizer tokenizer() {
+    return tokenizer.get();
+  }
+
   /** Sizes of the model. */
   public Shape shape() {
     return weights.shape();
@@ -150,6 +165,32 @@ public final class Engine implements AutoCloseable {
   /** Begins an empty sequence; close it when it is done. */
   public Sequence sequence() {
     return new Sequence(this, new Cache(pool));
+  }
+
+  /** Begins to continue many texts together. */
+  public Batch batch(BatchOptions limits) {
+    return new Batch(this, limits);
+  }
+
+  /** See {@link Cache#begin}. */
+  synchronized boolean begin(Sequence sequence, int[] prompt, int positions) {
+    checkOpen();
+    return sequence.cache().begin(prompt, positions);
+  }
+
+  /** Refuses a sequence for which there is no memory even if it is the only one. */
+  void checkFits(int positions) {
+    if (!pool.fits(positions)) {
+      throw new EngineException(
+          file.path()
+              + ": "
+              + positions
+              + " tokens take "
+              + pool.bytes(positions)
+              + " bytes of keys and values, more than the "
+              + options.cacheBytes()
+              + " there are for all; ask for fewer tokens or give more");
+    }
   }
 
   /**
@@ -168,9 +209,7 @@ public final class Engine implements AutoCloseable {
    *     model's context or is named twice, or nothing is added to it
    */
   public synchronized float[][] step(List<Addition> additions) {
-    if (closed) {
-      throw new EngineException(file.path() + ": the model is closed");
-    }
+    checkOpen();
     for (int i = 0; i < additions.size(); i++) {
       check(additions.get(i));
       for (int j = 0; j < i; j++) {
@@ -191,6 +230,12 @@ public final class Engine implements AutoCloseable {
       }
     }
     return outcomes.stream().flatMap(o -> o.logits().stream()).toArray(float[][]::new);
+  }
+
+  private void checkOpen() {
+    if (closed) {
+      throw new EngineException(file.path() + ": the model is closed");
+    }
   }
 
   private static void undo(List<Addition> additions, int[] lengths) {
@@ -226,9 +271,7 @@ public final class Engine implements AutoCloseable {
    * as it was before; the others go on. If the step itself fails, all are as they were.
    */
   synchronized List<Outcome> run(List<Addition> additions) {
-    if (closed) {
-      throw new EngineException(file.path() + ": the model is closed");
-    }
+    checkOpen();
     int[] lengths = additions.stream().mapToInt(a -> a.sequence().length()).toArray();
     List<Outcome> outcomes = new ArrayList<>();
     try {
@@ -285,10 +328,15 @@ public final class Engine implements AutoCloseable {
   }
 
   private void check(Addition addition) {
-    if (addition.tokens().length == 0) {
+    checkTokens(addition.sequence().length(), addition.tokens());
+  }
+
+  /** Refuses tokens that cannot stand behind {@code before} others. */
+  void checkTokens(int before, int[] tokens) {
+    if (tokens.length == 0) {
       throw new EngineException("no tokens are added to a sequence; a prompt needs at least one");
     }
-    long length = (long) addition.sequence().length() + addition.tokens().length;
+    long length = (long) before + tokens.length;
     if (length > shape().context()) {
       throw new EngineException(
           file.path()
@@ -298,7 +346,7 @@ public final class Engine implements AutoCloseable {
               + shape().context()
               + "; shorten the prompt");
     }
-    for (int token : addition.tokens()) {
+    for (int token : tokens) {
       if (token < 0 || token >= shape().vocabulary()) {
         throw new EngineException(
             file.path()
@@ -320,6 +368,7 @@ public final class Engine implements AutoCloseable {
     Addition all = new Addition(sequence, tokens, false);
     int before = sequence.length();
     synchronized (this) {
+      checkOpen();
       check(all);
       if (before == 0) {
         sequence.cache().begin(tokens, tokens.length);
@@ -377,6 +426,31 @@ public final class Engine implements AutoCloseable {
       logits = step(List.of(new Addition(sequence, new int[] {token}, false)))[0];
     }
     return made;
+  }
+
+  /**
+   * Continues a text.
+   *
+   * @param prompt in which the spellings of special tokens are those tokens
+   * @param each told of the text as it comes, in whole characters
+   */
+  public Completion generate(String prompt, Sampling how, Consumer<String> each) {
+    return continueText(
+        tokenizer().encodePrompt(prompt),
+        how,
+        part -> {
+          each.accept(part);
+          return true;
+        });
+  }
+
+  /**
+   * Continues a text of which the tokens are there.
+   *
+   * @param each told of the text as it comes, in whole characters; false ends it
+   */
+  public Completion continueText(int[] prompt, Sampling how, Predicate<String> each) {
+    return new TextGeneration(this, how, each).run(prompt);
   }
 
   /** Frees the model's memory; waits for a step that runs. */

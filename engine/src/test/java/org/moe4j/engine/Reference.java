@@ -10,20 +10,14 @@ import org.moe4j.engine.gguf.Metadata;
 
 /**
  * The oracle: a model evaluated in double precision on its dequantised weights, one plain loop
- * after the other, keys and values alone rounded to half precision, as the cache holds them. It
- * shares nothing with the engine but the reader.
+ * after the other, what is cached alone rounded to half precision. It shares nothing with the
+ * engine but the reader.
  */
 final class Reference {
   private final Map<String, float[]> tensors = new HashMap<>();
   private final Metadata metadata;
-  private final String arch;
-  private final int width;
-  private final int heads;
-  private final int keyHeads;
-  private final int head;
-  private final int hidden;
-  private final int experts;
-  private final int used;
+  final String arch;
+  final int width;
 
   Reference(Path path) {
     try (GgufFile file = GgufFile.open(path)) {
@@ -33,17 +27,19 @@ final class Reference {
       metadata = file.metadata();
     }
     arch = metadata.text("general.architecture").orElseThrow();
-    width = number("embedding_length");
-    heads = number("attention.head_count");
-    keyHeads = number("attention.head_count_kv");
-    head = number("attention.key_length");
-    hidden = number("feed_forward_length");
-    experts = (int) metadata.whole(arch + ".expert_count").orElse(0);
-    used = (int) metadata.whole(arch + ".expert_used_count").orElse(0);
+    width = whole("embedding_length", 0);
   }
 
-  private int number(String key) {
-    return metadata.require(arch + "." + key, 1, 1 << 20);
+  int whole(String key, int otherwise) {
+    return (int) metadata.whole(arch + "." + key).orElse(otherwise);
+  }
+
+  double number(String key, double otherwise) {
+    return metadata.number(arch + "." + key).orElse(otherwise);
+  }
+
+  String text(String key, String otherwise) {
+    return metadata.text(arch + "." + key).orElse(otherwise);
   }
 
   /** Logits after each token. */
@@ -52,150 +48,164 @@ final class Reference {
     double[][] x = new double[n][width];
     for (int t = 0; t < n; t++) {
       for (int d = 0; d < width; d++) {
-        x[t][d] = tensors.get("token_embd.weight")[tokens[t] * width + d];
+        float e = tensor("token_embd.weight")[tokens[t] * width + d];
+        x[t][d] = e * number("embedding_scale", 1);
       }
     }
-    for (int layer = 0; layer < number("block_count"); layer++) {
-      String p = "blk." + layer + ".";
-      double[][] q = new double[n][];
-      double[][] k = new double[n][];
-      double[][] v = new double[n][];
+    ReferenceAttention attention = new ReferenceAttention(this);
+    double scale = number("residual_scale", 1);
+    for (int i = 0; i < whole("block_count", 0) - whole("nextn_predict_layers", 0); i++) {
+      String p = "blk." + i + ".";
+      double[][] h = new double[n][];
       for (int t = 0; t < n; t++) {
-        double[] h = norm(x[t], 0, width, p + "attn_norm.weight");
-        q[t] =
-            prepared(times(p + "attn_q.weight", 0, heads * head, h), p + "attn_q_norm.weight", t);
-        k[t] =
-            prepared(
-                times(p + "attn_k.weight", 0, keyHeads * head, h), p + "attn_k_norm.weight", t);
-        v[t] = times(p + "attn_v.weight", 0, keyHeads * head, h);
-        halve(k[t]);
-        halve(v[t]);
-        double[] attended = new double[heads * head];
-        for (int a = 0; a < heads; a++) {
-          attend(q[t], k, v, t, a, attended);
-        }
-        add(x[t], times(p + "attn_output.weight", 0, width, attended), 1);
+        h[t] = norm(x[t], 0, width, p + "attn_norm");
       }
+      double[][] seen = attention.run(i, h);
       for (int t = 0; t < n; t++) {
-        feedForward(p, x[t]);
+        add(x[t], times(p + "attn_output", 0, width, seen[t]), scale);
+        String norm = has(p + "ffn_norm.weight") ? "ffn_norm" : "post_attention_norm";
+        add(x[t], feedForward(p, norm(x[t], 0, width, p + norm)), scale);
       }
     }
-    String output = tensors.containsKey("output.weight") ? "output.weight" : "token_embd.weight";
+    String output = has("output.weight") ? "output" : "token_embd";
     double[][] all = new double[n][];
     for (int t = 0; t < n; t++) {
-      double[] h = norm(x[t], 0, width, "output_norm.weight");
-      all[t] = times(output, 0, tensors.get(output).length / width, h);
+      double[] h = norm(x[t], 0, width, "output_norm");
+      all[t] = times(output, 0, tensor(output + ".weight").length / width, h);
+      for (int i = 0; i < all[t].length; i++) {
+        all[t][i] /= number("logit_scale", 1);
+      }
     }
     return all;
   }
 
-  private void feedForward(String p, double[] x) {
-    double[] h = norm(x, 0, width, p + "ffn_norm.weight");
-    if (experts == 0) {
-      add(x, expert(p, ".weight", 0, h), 1);
-      return;
+  private double[] feedForward(String p, double[] h) {
+    if (has(p + "ffn_gate.weight")) {
+      return network(p, "", 0, whole("feed_forward_length", 0), h);
     }
-    double[] z = times(p + "ffn_gate_inp.weight", 0, experts, h);
-    double[] e = softmax(z);
+    int experts = whole("expert_count", 0);
+    double[] z = times(p + "ffn_gate_inp", 0, experts, h);
+    double[] weights = new double[experts];
+    boolean sigmoid = whole("expert_gating_func", arch.equals("glm4moe") ? 2 : 1) == 2;
+    double[] scores = sigmoid ? null : softmax(z);
+    double[] ranks = new double[experts];
+    for (int e = 0; e < experts; e++) {
+      weights[e] = sigmoid ? 1 / (1 + Math.exp(-z[e])) : scores[e];
+      ranks[e] = weights[e];
+      if (has(p + "exp_probs_b.bias")) {
+        ranks[e] += tensor(p + "exp_probs_b.bias")[e];
+      }
+    }
+    int groups = whole("expert_group_count", 1);
+    int size = experts / groups;
     int[] best =
-        IntStream.range(0, experts)
+        IntStream.of(best(groupScores(ranks, groups), whole("expert_group_used_count", 1)))
+            .flatMap(g -> IntStream.range(g * size, (g + 1) * size))
             .boxed()
-            .sorted((a, b) -> Double.compare(e[b], e[a]))
-            .limit(used)
-            .mapToInt(i -> i)
+            .sorted((a, b) -> Double.compare(ranks[b], ranks[a]))
+            .limit(whole("expert_used_count", 1))
+            .mapToInt(e -> e)
             .toArray();
-    double sum = IntStream.of(best).mapToDouble(i -> e[i]).sum();
+    double sum = IntStream.of(best).mapToDouble(e -> weights[e]).sum();
+    double factor = normalised() ? 1 / sum : 1;
     double[] all = new double[width];
-    for (int i : best) {
-      add(all, expert(p, "_exps.weight", i, h), e[i] / (arch.equals("olmoe") ? 1 : sum));
+    int hidden = whole("expert_feed_forward_length", 0);
+    for (int e : best) {
+      double weight = weights[e] * factor * number("expert_weights_scale", 1);
+      add(all, network(p, "_exps", e, hidden, h), weight);
     }
-    add(x, all, 1);
+    if (has(p + "ffn_gate_shexp.weight")) {
+      int rows = tensor(p + "ffn_gate_shexp.weight").length / width;
+      boolean gated = has(p + "ffn_gate_inp_shexp.weight");
+      double gate = gated ? times(p + "ffn_gate_inp_shexp", 0, 1, h)[0] : 0;
+      add(all, network(p, "_shexp", 0, rows, h), gated ? 1 / (1 + Math.exp(-gate)) : 1);
+    }
+    return all;
   }
 
-  private double[] expert(String p, String suffix, int e, double[] h) {
+  private boolean normalised() {
+    return metadata
+        .flag(arch + ".expert_weights_norm")
+        .orElse(!arch.equals("olmoe") && !arch.equals("qwen2moe") && !arch.equals("deepseek2"));
+  }
+
+  private static double[] groupScores(double[] ranks, int groups) {
+    int size = ranks.length / groups;
+    double[] scores = new double[groups];
+    for (int g = 0; g < groups; g++) {
+      double[] group = new double[size];
+      System.arraycopy(ranks, g * size, group, 0, size);
+      for (int e : best(group, 2)) {
+        scores[g] += group[e];
+      }
+    }
+    return scores;
+  }
+
+  private static int[] best(double[] scores, int count) {
+    return IntStream.range(0, scores.length)
+        .boxed()
+        .sorted((a, b) -> Double.compare(scores[b], scores[a]))
+        .limit(count)
+        .mapToInt(i -> i)
+        .toArray();
+  }
+
+  private double[] network(String p, String suffix, int e, int hidden, double[] h) {
     double[] gate = times(p + "ffn_gate" + suffix, e * hidden, hidden, h);
     double[] up = times(p + "ffn_up" + suffix, e * hidden, hidden, h);
     for (int i = 0; i < hidden; i++) {
-      gate[i] = gate[i] / (1 + Math.exp(-gate[i])) * up[i];
+      if (arch.equals("gpt-oss")) {
+        double g = Math.min(gate[i], 7);
+        gate[i] = g / (1 + Math.exp(-1.702 * g)) * (Math.clamp(up[i], -7, 7) + 1);
+      } else {
+        gate[i] = gate[i] / (1 + Math.exp(-gate[i])) * up[i];
+      }
     }
     return times(p + "ffn_down" + suffix, e * width, width, gate);
   }
 
-  private void attend(double[] q, double[][] k, double[][] v, int t, int a, double[] to) {
-    int shared = a / (heads / keyHeads);
-    double[] scores = new double[t + 1];
-    for (int j = 0; j <= t; j++) {
-      for (int d = 0; d < head; d++) {
-        scores[j] += q[a * head + d] * k[j][shared * head + d] / Math.sqrt(head);
-      }
-    }
-    double[] weights = softmax(scores);
-    for (int j = 0; j <= t; j++) {
-      for (int d = 0; d < head; d++) {
-        to[a * head + d] += weights[j] * v[j][shared * head + d];
-      }
-    }
+  boolean has(String name) {
+    return tensors.containsKey(name);
   }
 
-  private double[] prepared(double[] rows, String norm, int position) {
-    double[] x = rows;
-    if (tensors.containsKey(norm)) {
-      int size = tensors.get(norm).length;
-      x = new double[rows.length];
-      for (int at = 0; at < x.length; at += size) {
-        System.arraycopy(norm(rows, at, size, norm), 0, x, at, size);
-      }
-    }
-    double[] turned = x.clone();
-    for (int at = 0; at < x.length; at += head) {
-      for (int i = 0; i < head / 2; i++) {
-        double angle = position * Math.pow(10000, -2.0 * i / head);
-        int a = at + (arch.equals("llama") ? 2 * i : i);
-        int b = at + (arch.equals("llama") ? 2 * i + 1 : i + head / 2);
-        turned[a] = x[a] * Math.cos(angle) - x[b] * Math.sin(angle);
-        turned[b] = x[a] * Math.sin(angle) + x[b] * Math.cos(angle);
-      }
-    }
-    return turned;
+  float[] tensor(String name) {
+    return tensors.get(name);
   }
 
-  private double[] norm(double[] x, int at, int n, String scales) {
+  double[] norm(double[] x, int at, int n, String name) {
     double square = 0;
     for (int i = 0; i < n; i++) {
       square += x[at + i] * x[at + i] / n;
     }
     double[] y = new double[n];
     for (int i = 0; i < n; i++) {
-      y[i] = x[at + i] / Math.sqrt(square + 1e-5) * tensors.get(scales)[i];
+      y[i] = x[at + i] / Math.sqrt(square + 1e-5) * tensor(name + ".weight")[i];
+      y[i] += has(name + ".bias") ? tensor(name + ".bias")[i] : 0;
     }
     return y;
   }
 
-  private double[] times(String name, int from, int rows, double[] x) {
-    float[] w = tensors.get(name);
+  /** Product with {@code rows} rows of a matrix from row {@code from} on, plus their bias. */
+  double[] times(String name, int from, int rows, double[] x) {
+    float[] w = tensor(name + ".weight");
     double[] y = new double[rows];
     for (int r = 0; r < rows; r++) {
       for (int c = 0; c < x.length; c++) {
         y[r] += w[(from + r) * x.length + c] * x[c];
       }
+      y[r] += has(name + ".bias") ? tensor(name + ".bias")[from + r] : 0;
     }
     return y;
   }
 
-  /** What is kept of keys and values. */
-  private static void halve(double[] x) {
-    for (int i = 0; i < x.length; i++) {
-      x[i] = Float.float16ToFloat(Float.floatToFloat16((float) x[i]));
-    }
-  }
-
-  private static void add(double[] x, double[] y, double factor) {
+  static void add(double[] x, double[] y, double factor) {
     for (int i = 0; i < x.length; i++) {
       x[i] += y[i] * factor;
     }
   }
 
-  private static double[] softmax(double[] z) {
+  static double[] softmax(double[] z) {
     double most = Double.NEGATIVE_INFINITY;
     for (double a : z) {
       most = Math.max(most, a);

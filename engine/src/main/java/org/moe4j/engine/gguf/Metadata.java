@@ -94,7 +94,12 @@ public final class Metadata {
 
   /** The failure of a key that must be there. */
   public EngineException missing(String key) {
-    return new EngineException(file + ": the metadata has no " + key);
+    return failure("the metadata has no " + key);
+  }
+
+  /** A failure of the file. */
+  public EngineException failure(String what) {
+    return new EngineException(file + ": " + what);
   }
 
   private <T> @Nullable T as(String key, Class<T> type, String wanted) {

@@ -1,7 +1,5 @@
 package org.moe4j.engine.gguf;
 
-import java.util.Arrays;
-
 /** Reads one metadata value: a number, a flag, a text or a list of them. */
 final class MetadataValue {
   private static final int ARRAY = 9;
@@ -17,16 +15,10 @@ final class MetadataValue {
 
   private static Object one(Cursor in, int type, String what) {
     return switch (type) {
-      case 0 -> (long) (in.int8(what) & 0xff);
-      case 1 -> (long) in.int8(what);
-      case 2 -> (long) (in.int16(what) & 0xffff);
-      case 3 -> (long) in.int16(what);
-      case 4 -> in.int32(what) & 0xffffffffL;
-      case 5 -> (long) in.int32(what);
+      case 0, 1, 2, 3, 4, 5, 10, 11 -> whole(in, type, what);
       case 6 -> (double) Float.intBitsToFloat(in.int32(what));
       case 7 -> in.int8(what) != 0;
       case 8 -> in.text(what);
-      case 10, 11 -> in.int64(what);
       case 12 -> Double.longBitsToDouble(in.int64(what));
       default -> throw in.failure(what + " has a value of unknown type " + type);
     };
@@ -47,26 +39,45 @@ final class MetadataValue {
     return switch (type) {
       case 6, 12 -> {
         double[] list = new double[count];
-        Arrays.setAll(list, i -> (Double) one(in, type, what));
+        for (int i = 0; i < count; i++) {
+          list[i] =
+              type == 6 ? Float.intBitsToFloat(in.int32(what)) : Double.longBitsToDouble(in.int64(what));
+        }
         yield list;
       }
       case 7 -> {
         boolean[] list = new boolean[count];
         for (int i = 0; i < count; i++) {
-          list[i] = (Boolean) one(in, type, what);
+          list[i] = in.int8(what) != 0;
         }
         yield list;
       }
       case 8 -> {
         String[] list = new String[count];
-        Arrays.setAll(list, i -> in.text(what));
+        for (int i = 0; i < count; i++) {
+          list[i] = in.text(what);
+        }
         yield list;
       }
       default -> {
         long[] list = new long[count];
-        Arrays.setAll(list, i -> (Long) one(in, type, what));
+        for (int i = 0; i < count; i++) {
+          list[i] = whole(in, type, what);
+        }
         yield list;
       }
+    };
+  }
+
+  private static long whole(Cursor in, int type, String what) {
+    return switch (type) {
+      case 0 -> in.int8(what) & 0xff;
+      case 1 -> in.int8(what);
+      case 2 -> in.int16(what) & 0xffff;
+      case 3 -> in.int16(what);
+      case 4 -> in.int32(what) & 0xffffffffL;
+      case 5 -> in.int32(what);
+      default -> in.int64(what);
     };
   }
 }

@@ -7,20 +7,16 @@ import java.util.Arrays;
  * of 32 as 8-bit numbers with a scale each.
  *
  * <p>Scales are rounded to half precision, as in Q8_0 blocks, so that products agree with those of
- * programs that store them so. The 8-bit numbers lie as pairs in an int (16 bits each), in the
- * order in which {@link Q4Matrix} unpacks its columns: pair {@code 4 v + j} of a block is columns
- * {@code (4 v + c, 4 v + c + 2)}, c = 0, 16, 1, 17 for j = 0, 1, 2, 3.
+ * programs that store them so. The 8-bit numbers lie as {@link #factors} for {@link Q4Matrix}.
  */
 public final class Activations {
   /** Numbers that share a scale. */
   static final int BLOCK = 32;
 
-  private static final int PAIRS = BLOCK / 2;
-
   private final int columns;
   private final int stride;
   private float[] values = {};
-  private int[] pairs = {};
+  private int[] factors = {};
   private float[] scales = {};
   private int[] offsets = {};
 
@@ -35,7 +31,7 @@ public final class Activations {
     int wanted = Math.multiplyExact(rows, stride);
     if (values.length < wanted) {
       values = new float[wanted];
-      pairs = new int[wanted / 2];
+      factors = new int[wanted];
       scales = new float[wanted / BLOCK];
       offsets = new int[wanted / BLOCK];
     }
@@ -60,19 +56,25 @@ public final class Activations {
     return stride / BLOCK;
   }
 
-  int[] pairs() {
-    return pairs;
+  /**
+   * For each block of 4-bit codes, four to a 16-bit number q, in the order in which q holds their
+   * columns: what q, q &gt;&gt;&gt; 4, q &gt;&gt;&gt; 8 and q &gt;&gt;&gt; 12 are to be multiplied with. That is the column's
+   * number less 16 times the one before it in q: what the shifted q holds above the column's code is
+   * then made up for, modulo 2^16, and needs no mask. Each is twice in an int.
+   */
+  int[] factors() {
+    return factors;
   }
 
-  int pairsAt(int r) {
-    return r * stride / 2;
+  int factorsAt(int r) {
+    return r * stride;
   }
 
   float[] scales() {
     return scales;
   }
 
-  /** For each block minus 8 times the sum of the pairs' halves, each in 16 bits. */
+  /** For each block minus 8 times the sum of its numbers, twice in 16 bits. */
   int[] offsets() {
     return offsets;
   }
@@ -85,11 +87,11 @@ public final class Activations {
   public void quantise(int r) {
     Arrays.fill(values, at(r) + columns, at(r) + stride, 0f);
     for (int b = 0; b < blocks(); b++) {
-      block(at(r) + b * BLOCK, pairsAt(r) + b * PAIRS, blocksAt(r) + b);
+      block(at(r) + b * BLOCK, blocksAt(r) + b);
     }
   }
 
-  private void block(int from, int to, int block) {
+  private void block(int from, int block) {
     float most = 0;
     for (int i = 0; i < BLOCK; i++) {
       most = Math.max(most, Math.abs(values[from + i]));
@@ -97,19 +99,22 @@ public final class Activations {
     float scale = most / 127;
     float inverse = most == 0 ? 0 : 127 / most;
     scales[block] = Float.float16ToFloat(Float.floatToFloat16(scale));
-    int low = 0;
-    int high = 0;
-    for (int v = 0; v < 4; v++) {
+    int sum = 0;
+    for (int v = 0; v < BLOCK; v += 4) {
+      int before = 0;
       for (int j = 0; j < 4; j++) {
-        int c = from + 4 * v + (j >> 1) + ((j & 1) << 4);
+        int c = from + Q4Matrix.column(v + j);
         int a = round(values[c] * inverse);
-        int b = round(values[c + 2] * inverse);
-        pairs[to + 4 * v + j] = (a & 0xffff) | (b << 16);
-        low += a;
-        high += b;
+        factors[from + v + j] = twice(a - 16 * before);
+        before = a;
+        sum += a;
       }
     }
-    offsets[block] = ((-8 * low) & 0xffff) | ((-8 * high) << 16);
+    offsets[block] = twice(-8 * sum);
+  }
+
+  private static int twice(int a) {
+    return (a & 0xffff) | (a << 16);
   }
 
   /** To the nearest, ties to even; the sum lies where floats have no fraction left. */

@@ -34,11 +34,9 @@ public final class Packing {
 
   /** The matrix of {@code rows} rows of {@code tensor} from row {@code from} on. */
   public Matrix packRows(GgufTensor tensor, long from, int rows) {
-    return pack(
-        tensor.type(),
-        tensor.data().asSlice(from * tensor.rowBytes(), rows * tensor.rowBytes()),
-        rows,
-        tensor.columns());
+    long rowBytes = tensor.rowBytes();
+    MemorySegment stored = tensor.data().asSlice(from * rowBytes, rows * rowBytes);
+    return pack(tensor.type(), stored, rows, tensor.columns());
   }
 
   /** A matrix of floats, row after row. */
@@ -93,28 +91,32 @@ public final class Packing {
     }
   }
 
-  /** Rows of blocks of a scale and four ints. */
+  /** Blocks of 9 numbers of 16 bits, rows i and i + 16 of 32 side by side. */
   private static void interleave(MemorySegment stored, int rows, int columns, MemorySegment to) {
     long rowBytes = GgmlType.Q4_0.bytes(columns);
-    for (int r = 0; r < rows; r++) {
-      interleaveRow(stored, r * rowBytes, r, columns / 32, to);
+    for (int r = 0; r < rows; r += r % 16 == 15 ? 17 : 1) {
+      long at = (long) (r / 32) * 32 * rowBytes + r % 32 * 4L;
+      if (r + 16 < rows) {
+        interleave(stored, r * rowBytes, (r + 16) * rowBytes, rowBytes, to, at);
+      } else {
+        interleave(stored, r * rowBytes, rowBytes, to, at);
+      }
     }
   }
 
-  private static void interleaveRow(
-      MemorySegment stored, long from, int r, int blocks, MemorySegment to) {
-    long lane = r % 16 * 4L;
-    long sixteen = r % 32 / 16;
-    long source = from;
-    long target = (long) (r / 32) * blocks * Q4Matrix.BLOCK_BYTES;
-    for (int b = 0; b < blocks; b++) {
-      to.set(SHORT, target + lane + sixteen * 2, stored.get(SHORT, source));
-      long first = target + 64 + sixteen * 256 + lane;
-      for (long v = 0; v < 4; v++) {
-        to.set(INT, first + v * 64, stored.get(INT, source + 2 + 4 * v));
-      }
-      source += 18;
-      target += Q4Matrix.BLOCK_BYTES;
+  private static void interleave(
+      MemorySegment stored, long low, long high, long rowBytes, MemorySegment to, long at) {
+    for (long n = 0; n < rowBytes; n += 2) {
+      int both = (stored.get(SHORT, low + n) & 0xffff) | (stored.get(SHORT, high + n) << 16);
+      to.set(INT, at + n * 32, both);
+    }
+  }
+
+  /** A row without the one that it would lie beside. */
+  private static void interleave(
+      MemorySegment stored, long low, long rowBytes, MemorySegment to, long at) {
+    for (long n = 0; n < rowBytes; n += 2) {
+      to.set(INT, at + n * 32, stored.get(SHORT, low + n) & 0xffff);
     }
   }
 }

@@ -5,7 +5,7 @@ import java.lang.foreign.ValueLayout;
 
 /** 4-bit matrices number by number: the fallback, and what vectors must equal. */
 final class Q4Scalars implements Q4Kernels {
-  private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
+  private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
 
   @Override
   public void q4(
@@ -22,29 +22,18 @@ final class Q4Scalars implements Q4Kernels {
     float sum = 0;
     for (int b = 0; b < x.blocks(); b++) {
       long block = group + (long) b * Q4Matrix.BLOCK_BYTES;
-      int products = 0;
-      for (int v = 0; v < 4; v++) {
-        int codes = w.get(INT, block + place(r, 256, v));
+      int u = x.blocksAt(row) + b;
+      short dot = (short) x.offsets()[u];
+      for (int n = 0; n < 8; n++) {
+        int codes = w.get(SHORT, block + Q4Matrix.place(n + 1, r)) & 0xffff;
         for (int j = 0; j < 4; j++) {
-          int pair = x.pairs()[x.pairsAt(row) + b * 16 + 4 * v + j];
-          products += (((codes >> (4 * j)) & 15) - 8) * (short) pair;
-          products += (((codes >> (16 + 4 * j)) & 15) - 8) * (pair >> 16);
+          int factor = x.factors()[x.factorsAt(row) + b * 32 + n * 4 + j];
+          dot += (short) ((codes >>> (4 * j)) * factor);
         }
       }
-      float scale = scale(w, block, r) * x.scales()[x.blocksAt(row) + b];
-      sum = Math.fma((float) products, scale, sum);
+      float scale = Float.float16ToFloat(w.get(SHORT, block + Q4Matrix.place(0, r)));
+      sum = Math.fma((float) dot, scale * x.scales()[u], sum);
     }
     return sum;
-  }
-
-  /** Where int {@code v} of row r's codes lies in a block of 32 rows. */
-  static int place(int r, int sixteen, int v) {
-    return 64 + r / 16 * sixteen + v * 64 + r % 16 * 4;
-  }
-
-  /** Rows i and i + 16 of a group keep their half-precision scales in one int. */
-  static float scale(MemorySegment w, long block, int r) {
-    int both = w.get(INT, block + r % 16 * 4L);
-    return Float.float16ToFloat((short) (both >> (r / 16 * 16)));
   }
 }

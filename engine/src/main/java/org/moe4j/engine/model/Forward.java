@@ -19,7 +19,7 @@ public final class Forward {
   private final HiddenStates states;
   private final AttentionBlock attention;
   private final FeedForward feedForward;
-  private final int rowsOfAToken;
+  private final int placesOfAToken;
 
   /** Steps through {@code model} on {@code workers}. */
   public Forward(Weights model, Workers workers) {
@@ -30,7 +30,7 @@ public final class Forward {
     this.states = new HiddenStates(shape, products);
     this.attention = new AttentionBlock(shape, rotary, products);
     this.feedForward = new FeedForward(model, products);
-    this.rowsOfAToken = Math.max(shape.attention().heads(), Math.max(1, shape.mixture().used()));
+    this.placesOfAToken = Math.max(shape.attention().heads(), Math.max(1, shape.mixture().used()));
   }
 
   /**
@@ -39,7 +39,7 @@ public final class Forward {
    * @return the logits that were wanted, in the order of the step's tokens
    */
   public float[][] run(Step step) {
-    products.reserve(step.tokens() * rowsOfAToken);
+    products.reserve(step.tokens(), step.tokens() * placesOfAToken);
     states.embed(step, model.embedding());
     rotary.prepare(states.positions(), states.count());
     for (int i = 0; i < shape.layers(); i++) {

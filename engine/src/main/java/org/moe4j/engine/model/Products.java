@@ -19,14 +19,19 @@ final class Products {
     this.second = new float[workers.count()][0];
   }
 
-  /** Makes room for products with {@code count} rows. */
-  void reserve(int count) {
-    if (rows.length < count) {
-      rows = IntStream.range(0, count).toArray();
-      for (int w = 0; w < workers.count(); w++) {
-        first[w] = new float[count * Matrix.PANEL];
-        second[w] = new float[count * Matrix.PANEL];
-      }
+  /**
+   * Makes room.
+   *
+   * @param count rows of a step
+   * @param places rows that its tokens take among all experts, or heads
+   */
+  void reserve(int count, int places) {
+    if (rows.length < places) {
+      rows = IntStream.range(0, places).toArray();
+    }
+    for (int w = 0; w < workers.count() && first[w].length < count * Matrix.PANEL; w++) {
+      first[w] = new float[count * Matrix.PANEL];
+      second[w] = new float[count * Matrix.PANEL];
     }
   }
 
