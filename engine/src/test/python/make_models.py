@@ -238,7 +238,7 @@ model("deepseek2-v3-f16", "deepseek2", 22, T.F16, 64, 4, 4, 48, 96, 8, 2, layers
       latent=(32, 48, 32, 16, 24, True), dense=1, expert_hidden=32, shared=32, preference=True,
       keys=both(mixture(1, 1, 2, 2.5, True, (4, 2)), rope(YARN, 4.0, log_multiplier=0.1)))
 model("deepseek2-v3-q4_0", "deepseek2", 23, T.Q8_0, 64, 4, 4, 48, 96, 8, 2, layers=2,
-      latent=(32, 64, 32, 16, 32, True), dense=1, expert_hidden=64, expert_type=T.Q4_0, shared=64,
+      latent=(32, 64, 32, 32, 32, True), dense=1, expert_hidden=64, expert_type=T.Q4_0, shared=64,
       preference=True, keys=mixture(1, 1, 2, 2.5, True, (4, 2)))
 for which, original in (("long", 64), ("short", 256)):
     model(f"phimoe-{which}-f16", "phimoe", 24, T.F16, 64, 4, 2, 16, 32, 8, 2,

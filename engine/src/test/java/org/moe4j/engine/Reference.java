@@ -48,9 +48,9 @@ final class Reference {
     double[][] x = new double[n][width];
     for (int t = 0; t < n; t++) {
       for (int d = 0; d < width; d++) {
-        float e = tensor("token_embd.weight")[tokens[t] * width + d];
-        x[t][d] = e * number("embedding_scale", 1);
+        x[t][d] = tensor("token_embd.weight")[tokens[t] * width + d];
       }
+      add(x[t], x[t].clone(), number("embedding_scale", 1) - 1);
     }
     ReferenceAttention attention = new ReferenceAttention(this);
     double scale = number("residual_scale", 1);
@@ -72,9 +72,7 @@ final class Reference {
     for (int t = 0; t < n; t++) {
       double[] h = norm(x[t], 0, width, "output_norm");
       all[t] = times(output, 0, tensor(output + ".weight").length / width, h);
-      for (int i = 0; i < all[t].length; i++) {
-        all[t][i] /= number("logit_scale", 1);
-      }
+      add(all[t], all[t].clone(), 1 / number("logit_scale", 1) - 1);
     }
     return all;
   }
@@ -178,10 +176,11 @@ final class Reference {
     for (int i = 0; i < n; i++) {
       square += x[at + i] * x[at + i] / n;
     }
+    float[] scales = tensor(name + ".weight");
+    float[] shifts = tensors.getOrDefault(name + ".bias", new float[n]);
     double[] y = new double[n];
     for (int i = 0; i < n; i++) {
-      y[i] = x[at + i] / Math.sqrt(square + 1e-5) * tensor(name + ".weight")[i];
-      y[i] += has(name + ".bias") ? tensor(name + ".bias")[i] : 0;
+      y[i] = x[at + i] / Math.sqrt(square + 1e-5) * scales[i] + shifts[i];
     }
     return y;
   }
@@ -189,12 +188,13 @@ final class Reference {
   /** Product with {@code rows} rows of a matrix from row {@code from} on, plus their bias. */
   double[] times(String name, int from, int rows, double[] x) {
     float[] w = tensor(name + ".weight");
+    float[] bias = tensors.getOrDefault(name + ".bias", new float[from + rows]);
     double[] y = new double[rows];
     for (int r = 0; r < rows; r++) {
       for (int c = 0; c < x.length; c++) {
         y[r] += w[(from + r) * x.length + c] * x[c];
       }
-      y[r] += has(name + ".bias") ? tensor(name + ".bias")[from + r] : 0;
+      y[r] += bias[from + r];
     }
     return y;
   }
