@@ -14,7 +14,7 @@ public final class Packing {
   private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
   private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
 
-  private final Arena arena;
+  private final Slabs slabs;
   private final boolean exact;
   private final Optional<MachineKernels> machine;
 
@@ -24,7 +24,7 @@ public final class Packing {
    * @param exact whether activations are to stay floats everywhere: slower
    */
   public Packing(Arena arena, boolean exact) {
-    this.arena = arena;
+    this.slabs = new Slabs(arena);
     this.exact = exact;
     this.machine = exact ? Optional.empty() : MachineChoice.wanted();
   }
@@ -53,7 +53,7 @@ public final class Packing {
     if (!packs(type) && stored.isNative()) {
       return matrix(type, rows, columns, stored);
     }
-    MemorySegment to = arena.allocate(bytes(type, rows, columns), 64);
+    MemorySegment to = slabs.allocate(bytes(type, rows, columns));
     pack(type, stored, rows, columns, to);
     return matrix(type, rows, columns, to);
   }
