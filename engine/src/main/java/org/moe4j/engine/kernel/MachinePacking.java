@@ -10,6 +10,7 @@ final class MachinePacking {
   private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
 
   private static final ValueLayout.OfByte BYTE = ValueLayout.JAVA_BYTE;
+  private static final int HALF = 32;
   private static final int LOW = 0x0f0f0f0f;
 
   private MachinePacking() {}
@@ -24,16 +25,34 @@ final class MachinePacking {
       WeightFormat format, MemorySegment stored, int rows, int columns, MemorySegment to) {
     int blocks = columns / format.blockColumns();
     long rowBytes = stored.byteSize() / rows;
-    for (int r = 0; r < rows; r++) {
-      MemorySegment row = stored.asSlice(r * rowBytes, rowBytes);
-      long half = r / 32 * MachineMatrix.halfBytes(format, columns);
+    long blockBytes = rowBytes / blocks;
+    for (int first = 0; first < rows; first += HALF) {
+      long half = first / HALF * MachineMatrix.halfBytes(format, columns);
+      int count = Math.min(HALF, rows - first);
       for (int b = 0; b < blocks; b++) {
+        long source = first * rowBytes + b * blockBytes;
         long target = half + (long) b * format.blockBytes();
         switch (format) {
-          case Q4_0 -> q4(row, b * 18L, to, target, r % 32);
-          case Q8_0 -> q8(row, b * 34L, to, target, r % 32);
-          case Q4_K -> q4k(row, b * 144L, to, target, r % 32);
-          case Q6_K -> q6k(row, b * 210L, to, target, r % 32);
+          case Q4_0 -> {
+            for (int r = 0; r < count; r++) {
+              q4(stored, source + r * rowBytes, to, target, r);
+            }
+          }
+          case Q8_0 -> {
+            for (int r = 0; r < count; r++) {
+              q8(stored, source + r * rowBytes, to, target, r);
+            }
+          }
+          case Q4_K -> {
+            for (int r = 0; r < count; r++) {
+              q4k(stored, source + r * rowBytes, to, target, r);
+            }
+          }
+          case Q6_K -> {
+            for (int r = 0; r < count; r++) {
+              q6k(stored, source + r * rowBytes, to, target, r);
+            }
+          }
         }
       }
     }
