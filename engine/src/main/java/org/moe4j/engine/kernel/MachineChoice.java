@@ -63,6 +63,9 @@ public final class MachineChoice {
   static Optional<WeightFormat> format(GgmlType type) {
     return switch (type) {
       case Q4_0 -> Optional.of(WeightFormat.Q4_0);
+      case Q8_0 -> Optional.of(WeightFormat.Q8_0);
+      case Q4_K -> Optional.of(WeightFormat.Q4_K);
+      case Q6_K -> Optional.of(WeightFormat.Q6_K);
       default -> Optional.empty();
     };
   }
