@@ -1,0 +1,21 @@
+package org.moe4j.engine.machine;
+
+/**
+ * How weights lie in memory, and the instructions that multiply them. A panel of 64 rows is two
+ * halves, one behind the other; the blocks of a half follow one another, each some columns of its
+ * 32 rows.
+ */
+interface Format {
+  /** Sets registers that stay the same in all blocks. */
+  void constants(Assembler a, Tile tile);
+
+  /** Adds the products of the current block with each token to the tile's sums. */
+  void block(Assembler a, Tile tile);
+
+  /** The instructions of a format. */
+  static Format of(WeightFormat format) {
+    return switch (format) {
+      case Q4_0 -> new Q4Format();
+    };
+  }
+}
