@@ -1,6 +1,7 @@
 package org.moe4j.engine.kernel;
 
 import java.util.Arrays;
+import java.util.Optional;
 
 /**
  * The rows that matrices are multiplied with: as floats and, for matrices that want it, in blocks
@@ -19,11 +20,13 @@ public final class Activations {
   private int[] factors = {};
   private float[] scales = {};
   private int[] offsets = {};
+  private final Optional<ByteRows> bytes;
 
   /** Rows of {@code columns} numbers; none yet. */
   public Activations(int columns) {
     this.columns = columns;
     this.stride = Math.ceilDiv(columns, BLOCK) * BLOCK;
+    this.bytes = MachineChoice.wanted().map(kernels -> new ByteRows(kernels, stride));
   }
 
   /** Makes room for {@code rows} rows. What was there is lost. */
@@ -35,6 +38,7 @@ public final class Activations {
       scales = new float[wanted / BLOCK];
       offsets = new int[wanted / BLOCK];
     }
+    bytes.ifPresent(b -> b.reserve(rows));
   }
 
   /** Numbers of a row. */
@@ -50,6 +54,11 @@ public final class Activations {
   /** Where row {@code r} begins in {@link #values}. */
   public int at(int r) {
     return r * stride;
+  }
+
+  /** The 8-bit numbers as machine code takes them, if it does; then they are nowhere else. */
+  ByteRows bytes() {
+    return bytes.orElseThrow();
   }
 
   int blocks() {
@@ -86,6 +95,10 @@ public final class Activations {
   /** Rounds row {@code r} to 8 bits; call it after its floats are set and before it is used. */
   public void quantise(int r) {
     Arrays.fill(values, at(r) + columns, at(r) + stride, 0f);
+    if (bytes.isPresent()) {
+      bytes.get().quantise(values, at(r), r);
+      return;
+    }
     for (int b = 0; b < blocks(); b++) {
       block(at(r) + b * BLOCK, blocksAt(r) + b);
     }

@@ -3,16 +3,21 @@ package org.moe4j.engine.kernel;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Optional;
 import org.moe4j.engine.gguf.GgmlType;
 import org.moe4j.engine.gguf.GgufTensor;
+import org.moe4j.engine.machine.FilePages;
+import org.moe4j.engine.machine.MachineKernels;
+import org.moe4j.engine.machine.WeightFormat;
 
 /** Turns stored matrices into packed ones. */
 public final class Packing {
   private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
   private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
 
-  private final NativeMemory memory;
+  private final Slabs slabs;
   private final boolean exact;
+  private final Optional<MachineKernels> machine;
 
   /**
    * Packs into memory of {@code arena}.
@@ -20,8 +25,9 @@ public final class Packing {
    * @param exact whether activations are to stay floats everywhere: slower
    */
   public Packing(Arena arena, boolean exact) {
-    this.memory = new NativeMemory(arena);
+    this.slabs = new Slabs(arena);
     this.exact = exact;
+    this.machine = exact ? Optional.empty() : MachineChoice.wanted();
   }
 
   /**
@@ -48,14 +54,18 @@ public final class Packing {
     if (!packs(type) && stored.isNative()) {
       return matrix(type, rows, columns, stored);
     }
-    MemorySegment to = memory.allocate(bytes(type, rows, columns), 64);
+    MemorySegment to = slabs.allocate(bytes(type, rows, columns));
     pack(type, stored, rows, columns, to);
-    NativeMemory.forget(stored);
+    FilePages.forget(stored);
     return matrix(type, rows, columns, to);
   }
 
   private boolean packs(GgmlType type) {
-    return type == GgmlType.Q4_0 && !exact;
+    return machineFormat(type).isPresent() || (type == GgmlType.Q4_0 && !exact);
+  }
+
+  private Optional<WeightFormat> machineFormat(GgmlType type) {
+    return machine.flatMap(kernels -> MachineChoice.format(type));
   }
 
   /**
@@ -63,6 +73,10 @@ public final class Packing {
    * rows before it.
    */
   public long bytes(GgmlType type, int rows, int columns) {
+    Optional<WeightFormat> format = machineFormat(type);
+    if (format.isPresent()) {
+      return 2 * MachineMatrix.halfBytes(format.get(), columns) * Math.ceilDiv(rows, Matrix.PANEL);
+    }
     if (packs(type)) {
       long panels = Math.ceilDiv(rows, Matrix.PANEL);
       return 2L * panels * (columns / 32) * Q4Matrix.BLOCK_BYTES;
@@ -72,6 +86,10 @@ public final class Packing {
 
   /** The matrix in memory of {@link #bytes} that was or will be filled by packing. */
   public Matrix matrix(GgmlType type, int rows, int columns, MemorySegment packed) {
+    Optional<WeightFormat> format = machineFormat(type);
+    if (format.isPresent()) {
+      return new MachineMatrix(machine.get(), format.get(), rows, columns, packed);
+    }
     return packs(type)
         ? new Q4Matrix(rows, columns, packed)
         : new BlockMatrix(type, rows, columns, packed);
@@ -85,7 +103,10 @@ public final class Packing {
    */
   public void pack(
       GgmlType type, MemorySegment stored, int rows, int columns, MemorySegment packed) {
-    if (packs(type)) {
+    Optional<WeightFormat> format = machineFormat(type);
+    if (format.isPresent()) {
+      MachinePacking.pack(format.get(), stored, rows, columns, packed);
+    } else if (packs(type)) {
       interleave(stored, rows, columns, packed);
     } else {
       MemorySegment.copy(stored, 0, packed, 0, rows * type.bytes(columns));

@@ -100,6 +100,25 @@ public record MemoryPlan(
         offload);
   }
 
+  /**
+   * Options with room for keys and values of {@code context} tokens.
+   *
+   * @throws EngineException if the model was not made for so many
+   */
+  public static EngineOptions withContext(GgufFile file, EngineOptions options, int context) {
+    Footprint parts = Footprint.of(file, options);
+    if (context < 1 || context > parts.shape().context()) {
+      throw new EngineException(
+          file.path()
+              + ": a context of "
+              + context
+              + " tokens; it was made for 1 to "
+              + parts.shape().context());
+    }
+    long bytes = PageLayout.pages(context) * parts.pages().bytes();
+    return options.withCache(bytes, Math.min(bytes, options.keptBytes()));
+  }
+
   /** What many texts need, but not more than an eighth of the budget if it is small. */
   private static long cache(Footprint parts, long budget, long least) {
     long page = parts.pages().bytes();

@@ -1,0 +1,122 @@
+package org.moe4j.engine.machine;
+
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.Map;
+import org.moe4j.engine.EngineException;
+
+/**
+ * Products of packed matrices by machine code. Addresses are taken as they are: whoever gives them
+ * keeps what lies there until the call returns.
+ */
+public final class MachineKernels {
+  /** Tokens that a call takes at most. */
+  public static final int MOST_TOKENS = Tile.MOST;
+
+  /** Where the code of each format begins, for each number of tokens. */
+  private final Map<WeightFormat, MemorySegment[]> programs;
+
+  private final MemorySegment quantise;
+
+  private MachineKernels(Map<WeightFormat, MemorySegment[]> programs, MemorySegment quantise) {
+    this.programs = programs;
+    this.quantise = quantise;
+  }
+
+  /**
+   * Assembles the kernels. They stay in memory as long as the process lives.
+   *
+   * @throws EngineException if the machine has not what they need, or it or the JVM refuses
+   *     executable memory
+   */
+  public static MachineKernels assemble() {
+    Processor.lack()
+        .ifPresent(
+            why -> {
+              throw new EngineException(why);
+            });
+    Assembler a = new Assembler();
+    QuantiseProgram.write(a); // at the beginning
+    Map<WeightFormat, int[]> starts = new EnumMap<>(WeightFormat.class);
+    for (WeightFormat format : WeightFormat.values()) {
+      starts.put(format, programs(a, format));
+    }
+    MemorySegment code = ExecutableMemory.of(a.code()).code();
+    Map<WeightFormat, MemorySegment[]> programs = new EnumMap<>(WeightFormat.class);
+    starts.forEach((format, at) -> programs.put(format, addresses(code, at)));
+    return new MachineKernels(programs, code);
+  }
+
+  private static int[] programs(Assembler a, WeightFormat format) {
+    int[] at = new int[MOST_TOKENS];
+    for (int t = 0; t < MOST_TOKENS; t++) {
+      a.align();
+      at[t] = a.here();
+      TileProgram.write(a, format, t + 1);
+    }
+    return at;
+  }
+
+  private static MemorySegment[] addresses(MemorySegment code, int[] starts) {
+    return Arrays.stream(starts)
+        .mapToObj(at -> MemorySegment.ofAddress(code.address() + at))
+        .toArray(MemorySegment[]::new);
+  }
+
+  /**
+   * A panel of 64 rows of weights times some rows of activations.
+   *
+   * @param tokens how many, 1 to {@link #MOST_TOKENS}
+   * @param panel address of the panel
+   * @param half address of its second half
+   * @param rowBytes of a row of activations, see {@link ByteRecord}
+   * @param rows address of the addresses of the rows
+   * @param out address of the sums, 64 floats for each row
+   */
+  public void multiply(
+      WeightFormat format,
+      int tokens,
+      long panel,
+      long half,
+      long rowBytes,
+      long rows,
+      long out) {
+    call(programs.get(format)[tokens - 1], panel, half, rowBytes, out, rows);
+  }
+
+  /**
+   * Rounds a row to 8 bits.
+   *
+   * @param values address of the floats, a multiple of 32 of them
+   * @param row address of the first {@link ByteRecord}
+   * @param rowBytes of all its records
+   */
+  public void quantise(long values, long row, long rowBytes) {
+    call(quantise, values, row, row + rowBytes, 0, 0);
+  }
+
+  private static void call(MemorySegment code, long a, long b, long c, long d, long e) {
+    try {
+      Call.HANDLE.invokeExact(code, a, b, c, d, e);
+    } catch (RuntimeException | Error thrown) {
+      throw thrown;
+    } catch (Throwable thrown) {
+      throw new AssertionError(thrown); // machine code throws nothing
+    }
+  }
+
+  /** Made when first called, so that a JVM that refuses has said so before. */
+  private static final class Call {
+    private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
+
+    static final MethodHandle HANDLE =
+        Linker.nativeLinker()
+            .downcallHandle(
+                FunctionDescriptor.ofVoid(LONG, LONG, LONG, LONG, LONG), Linker.Option.critical(false));
+  }
+}

@@ -1,0 +1,58 @@
+package org.moe4j.engine.machine;
+
+import java.util.List;
+
+/**
+ * A function of C's calling convention on x86-64 Linux: one panel of 64 rows of weights times a
+ * fixed number of tokens.
+ *
+ * <p>Arguments: the address of the panel's first half and of its second, the bytes of a row of
+ * activations, the address of the sums (64 floats a token), the address of an array of the
+ * addresses of the tokens' rows. Passes run over all blocks, each for some sixteens of rows.
+ */
+final class TileProgram {
+  private static final List<Gpr> SAVED = List.of(Gpr.RBX, Gpr.RBP, Gpr.R12, Gpr.R13, Gpr.R14);
+
+  private TileProgram() {}
+
+  static void write(Assembler a, WeightFormat format, int tokens) {
+    SAVED.forEach(a::push);
+    a.mov(Tile.BLOCKS[1], Gpr.RSI);
+    a.mov(Tile.END, Gpr.RDX);
+    for (int t = tokens - 1; t >= 0; t--) {
+      a.mov(Tile.token(t), Operand.at(Gpr.R8, 8 * t)); // the first is r8 itself
+    }
+    int sixteens = Tile.sixteens(tokens, Format.of(format).registers());
+    for (int first = 0; first < Tile.PANEL; first += sixteens) {
+      pass(a, format, new Tile(tokens, sixteens, first));
+    }
+    a.vzeroupper();
+    SAVED.reversed().forEach(a::pop);
+    a.ret();
+  }
+
+  private static void pass(Assembler a, WeightFormat weights, Tile tile) {
+    Format format = Format.of(weights);
+    for (int i = 0; i < tile.sixteens(); i++) {
+      for (int t = 0; t < tile.tokens(); t++) {
+        a.vpxord(tile.sum(i, t), tile.sum(i, t), tile.sum(i, t));
+      }
+    }
+    format.constants(a, tile);
+    a.mov(Tile.OFFSET, 0);
+    int loop = a.here();
+    format.block(a, tile);
+    for (int half = tile.first() / 2; half < (tile.first() + tile.sixteens()) / 2; half++) {
+      a.add(Tile.BLOCKS[half], weights.blockBytes());
+    }
+    a.add(Tile.OFFSET, weights.blockColumns() / 32 * ByteRecord.BYTES);
+    a.cmp(Tile.OFFSET, Tile.END);
+    a.jb(loop);
+    for (int i = 0; i < tile.sixteens(); i++) {
+      for (int t = 0; t < tile.tokens(); t++) {
+        int out = (t * Tile.PANEL + tile.first() + i) * 64;
+        a.vmovups(Operand.at(Tile.OUT, out), tile.sum(i, t));
+      }
+    }
+  }
+}

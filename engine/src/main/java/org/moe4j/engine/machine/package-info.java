@@ -1,0 +1,8 @@
+/**
+ * Kernels in machine code that this package assembles itself at run time, for x86-64 Linux with
+ * AVX-512 VNNI: an option, off unless asked for. It knows nothing of matrices, only addresses.
+ */
+@NullMarked
+package org.moe4j.engine.machine;
+
+import org.jspecify.annotations.NullMarked;
