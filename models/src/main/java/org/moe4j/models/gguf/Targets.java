@@ -14,10 +14,12 @@ final class Targets {
       List.of(
           new LlamaTarget(),
           new OlmoeTarget(),
+          new MinimaxTarget(),
           new Qwen2MoeTarget(),
           new Qwen3Target(true),
           new Qwen3Target(false),
           new GraniteMoeTarget(),
+          new DeepseekMoeTarget(),
           new DeepseekTarget(),
           new Glm4MoeTarget(),
           new GptOssTarget(),
@@ -48,7 +50,7 @@ final class Targets {
   private Targets() {}
 
   /**
-   * The first architecture that computes a decoder.
+   * An architecture that computes a decoder: that of its family, else the first.
    *
    * @param what names the checkpoint in messages
    * @param modelType of the checkpoint
@@ -61,14 +63,15 @@ final class Targets {
       target.check(config, fit);
       all.add(new Choice(target, fit));
     }
+    String own = OWN.getOrDefault(modelType, modelType);
     return all.stream()
         .filter(c -> c.fit.obstacles().isEmpty())
-        .findFirst()
-        .orElseThrow(() -> refusal(what, modelType, all));
+        .min(Comparator.comparingInt(c -> c.target.label().equals(own) ? 0 : 1))
+        .orElseThrow(() -> refusal(what, modelType, own, all));
   }
 
-  private static MoeException refusal(String what, String modelType, List<Choice> all) {
-    String own = OWN.getOrDefault(modelType, modelType);
+  private static MoeException refusal(
+      String what, String modelType, String own, List<Choice> all) {
     Choice nearest =
         all.stream()
             .filter(c -> c.target.label().equals(own))

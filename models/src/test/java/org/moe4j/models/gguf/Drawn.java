@@ -64,6 +64,17 @@ final class Drawn {
                 GroupedQueryConfig.of(WIDTH, 4).withQkNorm(QkNorm.WHOLE),
                 every(moe(Gating.SOFTMAX_TOP_K).build()))));
     all.put(
+        "minimax-m2",
+        decoder(
+            free.withQkNorm(QkNorm.WHOLE).withRope(RopeConfig.of(1e4).withRotated(16)),
+            every(moe(Gating.DEEPSEEK_V3).build())));
+    all.put(
+        "minimax-m2-softmax",
+        decoder(plain.withQkNorm(QkNorm.WHOLE), every(moe(Gating.MIXTRAL).build())));
+    all.put(
+        "deepseek-moe",
+        decoder(plain, first(1, moe(Gating.SOFTMAX_TOP_K).sharedExperts(2).build())));
+    all.put(
         "qwen2moe",
         decoder(
             plain.withBiases(true, false),
