@@ -76,7 +76,7 @@ final class Products {
       return 1;
     }
     long wanted = CHUNK_BYTES * m.panels() / Math.max(1, m.bytes());
-    return (int) Math.clamp(wanted, 1, Math.max(1, panels / (4 * workers.count())));
+    return Math.clamp(wanted, 1, Math.max(1, panels / (4 * workers.count())));
   }
 
   /** Products of several matrices with the first {@code n} rows of {@code from}. */
