@@ -45,6 +45,19 @@ class ReadmeTest {
         .containsPattern("(LENGTH|STOP) after \\d+ tokens");
   }
 
+  @Test
+  void theExampleOfManyTextsCompilesAndRuns() throws Exception {
+    Path model =
+        Path.of("..", "engine", "src", "test", "resources", "models", "llama-q8_0.gguf")
+            .toAbsolutePath();
+    String example =
+        block("<!-- BatchExample.java -->\n```java\n").replace("model.gguf", model.toString());
+    String imports = "import java.nio.file.*;\nimport java.util.*;\nimport org.moe4j.engine.*;\n";
+    assertThat(ran(imports, example).lines())
+        .hasSize(2)
+        .allMatch(line -> line.matches("(LENGTH|STOP) after \\d+ tokens"));
+  }
+
   /** What an example prints. */
   private String ran(String imports, String example) throws Exception {
     String source =

@@ -61,7 +61,7 @@ class BatchInvarianceTest {
         expected.put(i, alone.prompt(alone.sequence(), texts.get(i)));
       }
     }
-    for (int threads : new int[] {2, 5}) {
+    for (int threads : new int[] {2, 3}) {
       EngineOptions kept = options.withThreads(threads).withCache(Long.MAX_VALUE, 4 << 20);
       try (Engine model = Engine.open(file, kept)) {
         mixed(model, texts, expected, random);

@@ -25,9 +25,7 @@ final class AttentionVectors implements AttentionKernels {
       }
     }
     for (; r < rows; r++) {
-      for (int lane = 0; lane < 32; lane += 2 * L) {
-        HalfVectors.scores(keys + lane * 4L, size, q, r * size, out, to + r * stride + lane);
-      }
+      HalfVectors.scores(keys, size, q, r * size, out, to + r * stride);
     }
   }
 
@@ -45,13 +43,13 @@ final class AttentionVectors implements AttentionKernels {
       float[] out,
       int outAt) {
     long values = page.address() + at;
+    if (rows != 4) {
+      HalfVectors.values(values, half, w, wAt, from, to, out, outAt);
+      return;
+    }
     for (int lane = 0; lane < half; lane += L) {
       long first = values + lane * 4L;
-      if (rows == 4) {
-        HalfVectors.fourValues(first, half, w, wAt, wStride, from, to, out, outAt + lane);
-      } else {
-        HalfVectors.values(first, half, w, wAt, from, to, out, outAt + lane);
-      }
+      HalfVectors.fourValues(first, half, w, wAt, wStride, from, to, out, outAt + lane);
     }
   }
 
@@ -97,11 +95,7 @@ final class AttentionVectors implements AttentionKernels {
       }
     }
     for (; r < rows; r++) {
-      for (int lane = 0; lane < 16; lane += L) {
-        int sums = to + r * stride + lane;
-        ByteVectors.scores(
-            keys + lane * 4L, size, q, r * size, units + lane * 4L, out, sums);
-      }
+      ByteVectors.scores(keys, size, q, r * size, units, out, to + r * stride);
     }
   }
 
@@ -121,16 +115,16 @@ final class AttentionVectors implements AttentionKernels {
       int outAt) {
     long values = page.address() + at;
     long units = page.address() + scales;
+    if (rows != 4) {
+      ByteVectors.values(values, quarter, w, wAt, units, from, to, out, outAt);
+      return;
+    }
     for (int lane = 0; lane < quarter; lane += L) {
       long first = values + lane * 4L;
-      if (rows == 4) {
-        for (int pair = 0; pair < 2; pair++) {
-          int sums = outAt + lane + 2 * pair * quarter;
-          ByteVectors.fourValues(
-              first, 24 - 16 * pair, quarter, w, wAt, wStride, units, from, to, out, sums);
-        }
-      } else {
-        ByteVectors.values(first, quarter, w, wAt, units, from, to, out, outAt + lane);
+      for (int pair = 0; pair < 2; pair++) {
+        int sums = outAt + lane + 2 * pair * quarter;
+        ByteVectors.fourValues(
+            first, 24 - 16 * pair, quarter, w, wAt, wStride, units, from, to, out, sums);
       }
     }
   }

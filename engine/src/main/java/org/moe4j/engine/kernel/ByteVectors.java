@@ -9,10 +9,14 @@ import static org.moe4j.engine.kernel.Vectors.L;
 import static org.moe4j.engine.kernel.Vectors.LE;
 import static org.moe4j.engine.kernel.Vectors.floats;
 
+import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 
-/** The loops of {@link AttentionVectors} over {@link ByteHeads}. */
+/**
+ * The loops of {@link AttentionVectors} over {@link ByteHeads}, of a length as those of {@link
+ * HalfVectors}.
+ */
 final class ByteVectors {
   private ByteVectors() {}
 
@@ -20,24 +24,44 @@ final class ByteVectors {
     return FloatVector.fromMemorySegment(F, ALL, at + i * 4L, LE);
   }
 
-  /** One query with positions 0 to L - 1 of each quarter page. */
-  static void scores(long keys, int size, float[] q, int q0, long units, float[] out, int to) {
-    FloatVector a = FloatVector.zero(F);
-    FloatVector b = a;
-    FloatVector c = a;
-    FloatVector e = a;
-    for (int d = 0; d < size; d++) {
-      IntVector four = IntVector.fromMemorySegment(I, ALL, keys + d * 64L, LE);
-      FloatVector y = FloatVector.broadcast(F, q[q0 + d]);
-      a = floats(four.lanewise(LSHL, 24).lanewise(ASHR, 24)).fma(y, a);
-      b = floats(four.lanewise(LSHL, 16).lanewise(ASHR, 24)).fma(y, b);
-      c = floats(four.lanewise(LSHL, 8).lanewise(ASHR, 24)).fma(y, c);
-      e = floats(four.lanewise(ASHR, 24)).fma(y, e);
+  /** One query with all positions of a page. */
+  static void scores(long page, int size, float[] q, int q0, long units, float[] out, int first) {
+    for (int lane = 0; lane < 16; lane += L) {
+      long keys = page + lane * 4L;
+      FloatVector a = FloatVector.zero(F);
+      FloatVector b = a;
+      FloatVector c = a;
+      FloatVector e = a;
+      int d = 0;
+      for (; d + 2 <= size; d += 2) {
+        IntVector four = IntVector.fromMemorySegment(I, ALL, keys + d * 64L, LE);
+        FloatVector y = FloatVector.broadcast(F, q[q0 + d]);
+        a = floats(four.lanewise(LSHL, 24).lanewise(ASHR, 24)).fma(y, a);
+        b = floats(four.lanewise(LSHL, 16).lanewise(ASHR, 24)).fma(y, b);
+        c = floats(four.lanewise(LSHL, 8).lanewise(ASHR, 24)).fma(y, c);
+        e = floats(four.lanewise(ASHR, 24)).fma(y, e);
+        four = IntVector.fromMemorySegment(I, ALL, keys + (d + 1) * 64L, LE);
+        y = FloatVector.broadcast(F, q[q0 + d + 1]);
+        a = floats(four.lanewise(LSHL, 24).lanewise(ASHR, 24)).fma(y, a);
+        b = floats(four.lanewise(LSHL, 16).lanewise(ASHR, 24)).fma(y, b);
+        c = floats(four.lanewise(LSHL, 8).lanewise(ASHR, 24)).fma(y, c);
+        e = floats(four.lanewise(ASHR, 24)).fma(y, e);
+      }
+      if (d < size) {
+        IntVector four = IntVector.fromMemorySegment(I, ALL, keys + d * 64L, LE);
+        FloatVector y = FloatVector.broadcast(F, q[q0 + d]);
+        a = floats(four.lanewise(LSHL, 24).lanewise(ASHR, 24)).fma(y, a);
+        b = floats(four.lanewise(LSHL, 16).lanewise(ASHR, 24)).fma(y, b);
+        c = floats(four.lanewise(LSHL, 8).lanewise(ASHR, 24)).fma(y, c);
+        e = floats(four.lanewise(ASHR, 24)).fma(y, e);
+      }
+      int to = first + lane;
+      long unit = units + lane * 4L;
+      a.mul(scales(unit, 0)).intoArray(out, to);
+      b.mul(scales(unit, 16)).intoArray(out, to + 16);
+      c.mul(scales(unit, 32)).intoArray(out, to + 32);
+      e.mul(scales(unit, 48)).intoArray(out, to + 48);
     }
-    a.mul(scales(units, 0)).intoArray(out, to);
-    b.mul(scales(units, 16)).intoArray(out, to + 16);
-    c.mul(scales(units, 32)).intoArray(out, to + 32);
-    e.mul(scales(units, 48)).intoArray(out, to + 48);
   }
 
   /**
@@ -92,9 +116,9 @@ final class ByteVectors {
     b3.mul(high).intoArray(out, to + 3 * stride + 16);
   }
 
-  /** Dimensions 0 to L - 1 of each quarter of a value. */
+  /** All dimensions of values, L of each quarter at a time. */
   static void values(
-      long values,
+      long first,
       int quarter,
       float[] w,
       int w0,
@@ -102,30 +126,49 @@ final class ByteVectors {
       int from,
       int end,
       float[] out,
-      int to) {
-    FloatVector a = FloatVector.fromArray(F, out, to);
-    FloatVector b = FloatVector.fromArray(F, out, to + quarter);
-    FloatVector c = FloatVector.fromArray(F, out, to + 2 * quarter);
-    FloatVector e = FloatVector.fromArray(F, out, to + 3 * quarter);
-    for (int p = from; p < end; p++) {
-      IntVector four = IntVector.fromMemorySegment(I, ALL, values + (long) p * quarter * 4, LE);
-      FloatVector y = FloatVector.broadcast(F, w[w0 + p] * unit(units, p));
-      a = floats(four.lanewise(LSHL, 24).lanewise(ASHR, 24)).fma(y, a);
-      b = floats(four.lanewise(LSHL, 16).lanewise(ASHR, 24)).fma(y, b);
-      c = floats(four.lanewise(LSHL, 8).lanewise(ASHR, 24)).fma(y, c);
-      e = floats(four.lanewise(ASHR, 24)).fma(y, e);
+      int sums) {
+    for (int lane = 0; lane < quarter; lane += L) {
+      long value = first + lane * 4L;
+      int to = sums + lane;
+      FloatVector a = FloatVector.fromArray(F, out, to);
+      FloatVector b = FloatVector.fromArray(F, out, to + quarter);
+      FloatVector c = FloatVector.fromArray(F, out, to + 2 * quarter);
+      FloatVector e = FloatVector.fromArray(F, out, to + 3 * quarter);
+      int p = from;
+      for (; p + 2 <= end; p += 2) {
+        IntVector four = IntVector.fromMemorySegment(I, ALL, value + (long) p * quarter * 4, LE);
+        FloatVector y = FloatVector.broadcast(F, w[w0 + p] * unit(units, p));
+        a = floats(four.lanewise(LSHL, 24).lanewise(ASHR, 24)).fma(y, a);
+        b = floats(four.lanewise(LSHL, 16).lanewise(ASHR, 24)).fma(y, b);
+        c = floats(four.lanewise(LSHL, 8).lanewise(ASHR, 24)).fma(y, c);
+        e = floats(four.lanewise(ASHR, 24)).fma(y, e);
+        four = IntVector.fromMemorySegment(I, ALL, value + (long) (p + 1) * quarter * 4, LE);
+        y = FloatVector.broadcast(F, w[w0 + p + 1] * unit(units, p + 1));
+        a = floats(four.lanewise(LSHL, 24).lanewise(ASHR, 24)).fma(y, a);
+        b = floats(four.lanewise(LSHL, 16).lanewise(ASHR, 24)).fma(y, b);
+        c = floats(four.lanewise(LSHL, 8).lanewise(ASHR, 24)).fma(y, c);
+        e = floats(four.lanewise(ASHR, 24)).fma(y, e);
+      }
+      if (p < end) {
+        IntVector four = IntVector.fromMemorySegment(I, ALL, value + (long) p * quarter * 4, LE);
+        FloatVector y = FloatVector.broadcast(F, w[w0 + p] * unit(units, p));
+        a = floats(four.lanewise(LSHL, 24).lanewise(ASHR, 24)).fma(y, a);
+        b = floats(four.lanewise(LSHL, 16).lanewise(ASHR, 24)).fma(y, b);
+        c = floats(four.lanewise(LSHL, 8).lanewise(ASHR, 24)).fma(y, c);
+        e = floats(four.lanewise(ASHR, 24)).fma(y, e);
+      }
+      a.intoArray(out, to);
+      b.intoArray(out, to + quarter);
+      c.intoArray(out, to + 2 * quarter);
+      e.intoArray(out, to + 3 * quarter);
     }
-    a.intoArray(out, to);
-    b.intoArray(out, to + quarter);
-    c.intoArray(out, to + 2 * quarter);
-    e.intoArray(out, to + 3 * quarter);
   }
 
   private static float unit(long units, int p) {
-    return ALL.get(java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED, units + p * 4L);
+    return ALL.get(ValueLayout.JAVA_FLOAT_UNALIGNED, units + p * 4L);
   }
 
-  /** Two neighbouring quarters of a value for four rows of weights; {@code shift} as of scores. */
+  /** L of each of two neighbouring quarters of values for four rows of weights; {@code shift} as of scores. */
   static void fourValues(
       long values,
       int shift,

@@ -11,30 +11,53 @@ import static org.moe4j.engine.kernel.Vectors.lowHalf;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 
-/** The loops of {@link AttentionVectors} over {@link HalfHeads}. */
+/**
+ * The loops of {@link AttentionVectors} over {@link HalfHeads}. Each method is longer than what C2
+ * puts into a caller: there its vectors could be one too many for the compiler and become objects.
+ */
 final class HalfVectors {
   private HalfVectors() {}
 
-  /** One query with positions 0 to 2 L - 1 of each half page. */
-  static void scores(long keys, int size, float[] q, int q0, float[] out, int to) {
-    FloatVector a = FloatVector.zero(F);
-    FloatVector b = a;
-    FloatVector c = a;
-    FloatVector e = a;
-    int d = q0;
-    for (long k = keys, end = keys + size * 128L; k != end; k += 128) {
-      IntVector near = IntVector.fromMemorySegment(I, ALL, k, LE);
-      IntVector far = IntVector.fromMemorySegment(I, ALL, k + 4L * L, LE);
-      FloatVector y = FloatVector.broadcast(F, q[d++]);
-      a = lowHalf(near).fma(y, a);
-      b = highHalf(near).fma(y, b);
-      c = lowHalf(far).fma(y, c);
-      e = highHalf(far).fma(y, e);
+  /** One query with all positions of a page. */
+  static void scores(long page, int size, float[] q, int q0, float[] out, int first) {
+    for (int lane = 0; lane < 32; lane += 2 * L) {
+      long keys = page + lane * 4L;
+      FloatVector a = FloatVector.zero(F);
+      FloatVector b = a;
+      FloatVector c = a;
+      FloatVector e = a;
+      int d = 0;
+      for (; d + 2 <= size; d += 2) {
+        IntVector near = IntVector.fromMemorySegment(I, ALL, keys + d * 128L, LE);
+        IntVector far = IntVector.fromMemorySegment(I, ALL, keys + d * 128L + 4L * L, LE);
+        FloatVector y = FloatVector.broadcast(F, q[q0 + d]);
+        a = lowHalf(near).fma(y, a);
+        b = highHalf(near).fma(y, b);
+        c = lowHalf(far).fma(y, c);
+        e = highHalf(far).fma(y, e);
+        near = IntVector.fromMemorySegment(I, ALL, keys + d * 128L + 128, LE);
+        far = IntVector.fromMemorySegment(I, ALL, keys + d * 128L + 128 + 4L * L, LE);
+        y = FloatVector.broadcast(F, q[q0 + d + 1]);
+        a = lowHalf(near).fma(y, a);
+        b = highHalf(near).fma(y, b);
+        c = lowHalf(far).fma(y, c);
+        e = highHalf(far).fma(y, e);
+      }
+      if (d < size) {
+        IntVector near = IntVector.fromMemorySegment(I, ALL, keys + d * 128L, LE);
+        IntVector far = IntVector.fromMemorySegment(I, ALL, keys + d * 128L + 4L * L, LE);
+        FloatVector y = FloatVector.broadcast(F, q[q0 + d]);
+        a = lowHalf(near).fma(y, a);
+        b = highHalf(near).fma(y, b);
+        c = lowHalf(far).fma(y, c);
+        e = highHalf(far).fma(y, e);
+      }
+      int to = first + lane;
+      a.intoArray(out, to);
+      b.intoArray(out, to + 32);
+      c.intoArray(out, to + L);
+      e.intoArray(out, to + L + 32);
     }
-    a.intoArray(out, to);
-    b.intoArray(out, to + 32);
-    c.intoArray(out, to + L);
-    e.intoArray(out, to + L + 32);
   }
 
   /** Four queries with positions 0 to L - 1 of each half page. */
@@ -76,24 +99,48 @@ final class HalfVectors {
     b3.intoArray(out, to + 3 * stride + 32);
   }
 
-  /** Dimensions 0 to L - 1 of each half of a value. */
+  /** All dimensions of values, 2 L of each half at a time. */
   static void values(
-      long values, int half, float[] w, int w0, int from, int end, float[] out, int to) {
-    FloatVector a = FloatVector.fromArray(F, out, to);
-    FloatVector b = FloatVector.fromArray(F, out, to + half);
-    long stride = half * 4L;
-    int p = from;
-    for (long v = values + from * stride, last = values + end * stride; v != last; v += stride) {
-      IntVector both = IntVector.fromMemorySegment(I, ALL, v, LE);
-      FloatVector y = FloatVector.broadcast(F, w[w0 + p++]);
-      a = lowHalf(both).fma(y, a);
-      b = highHalf(both).fma(y, b);
+      long first, int half, float[] w, int w0, int from, int end, float[] out, int sums) {
+    int lane = 0;
+    for (; lane + 2 * L <= half; lane += 2 * L) {
+      int to = sums + lane;
+      FloatVector a = FloatVector.fromArray(F, out, to);
+      FloatVector b = FloatVector.fromArray(F, out, to + half);
+      FloatVector c = FloatVector.fromArray(F, out, to + L);
+      FloatVector e = FloatVector.fromArray(F, out, to + L + half);
+      for (int p = from; p < end; p++) {
+        long value = first + lane * 4L + (long) p * half * 4;
+        IntVector near = IntVector.fromMemorySegment(I, ALL, value, LE);
+        IntVector far = IntVector.fromMemorySegment(I, ALL, value + 4L * L, LE);
+        FloatVector y = FloatVector.broadcast(F, w[w0 + p]);
+        a = lowHalf(near).fma(y, a);
+        b = highHalf(near).fma(y, b);
+        c = lowHalf(far).fma(y, c);
+        e = highHalf(far).fma(y, e);
+      }
+      a.intoArray(out, to);
+      b.intoArray(out, to + half);
+      c.intoArray(out, to + L);
+      e.intoArray(out, to + L + half);
     }
-    a.intoArray(out, to);
-    b.intoArray(out, to + half);
+    if (lane < half) {
+      int to = sums + lane;
+      FloatVector a = FloatVector.fromArray(F, out, to);
+      FloatVector b = FloatVector.fromArray(F, out, to + half);
+      for (int p = from; p < end; p++) {
+        long value = first + lane * 4L + (long) p * half * 4;
+        IntVector both = IntVector.fromMemorySegment(I, ALL, value, LE);
+        FloatVector y = FloatVector.broadcast(F, w[w0 + p]);
+        a = lowHalf(both).fma(y, a);
+        b = highHalf(both).fma(y, b);
+      }
+      a.intoArray(out, to);
+      b.intoArray(out, to + half);
+    }
   }
 
-  /** The same for four rows of weights. */
+  /** Dimensions 0 to L - 1 of each half of values for four rows of weights. */
   static void fourValues(
       long values,
       int half,
