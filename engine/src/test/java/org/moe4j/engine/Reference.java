@@ -3,6 +3,7 @@ package org.moe4j.engine;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.IntStream;
 import org.moe4j.engine.gguf.GgufFile;
 import org.moe4j.engine.gguf.GgufTensor;
@@ -84,7 +85,8 @@ final class Reference {
     int experts = whole("expert_count", 0);
     double[] z = times(p + "ffn_gate_inp", 0, experts, h);
     double[] weights = new double[experts];
-    boolean sigmoid = whole("expert_gating_func", arch.equals("glm4moe") ? 2 : 1) == 2;
+    int gating = Set.of("glm4moe", "dots1", "minimax-m2").contains(arch) ? 2 : 1;
+    boolean sigmoid = whole("expert_gating_func", gating) == 2;
     double[] scores = sigmoid ? null : softmax(z);
     double[] ranks = new double[experts];
     for (int e = 0; e < experts; e++) {
@@ -97,7 +99,7 @@ final class Reference {
     int groups = whole("expert_group_count", 1);
     int size = experts / groups;
     int[] best =
-        IntStream.of(best(groupScores(ranks, groups), whole("expert_group_used_count", 1)))
+        IntStream.of(best(groupScores(ranks, groups, sigmoid ? 2 : 1), whole("expert_group_used_count", 1)))
             .flatMap(g -> IntStream.range(g * size, (g + 1) * size))
             .boxed()
             .sorted((a, b) -> Double.compare(ranks[b], ranks[a]))
@@ -124,16 +126,16 @@ final class Reference {
   private boolean normalised() {
     return metadata
         .flag(arch + ".expert_weights_norm")
-        .orElse(!arch.equals("olmoe") && !arch.equals("qwen2moe") && !arch.equals("deepseek2"));
+        .orElse(!Set.of("olmoe", "qwen2moe", "deepseek2", "deepseek", "dots1").contains(arch));
   }
 
-  private static double[] groupScores(double[] ranks, int groups) {
+  private static double[] groupScores(double[] ranks, int groups, int counted) {
     int size = ranks.length / groups;
     double[] scores = new double[groups];
     for (int g = 0; g < groups; g++) {
       double[] group = new double[size];
       System.arraycopy(ranks, g * size, group, 0, size);
-      for (int e : best(group, 2)) {
+      for (int e : best(group, counted)) {
         scores[g] += group[e];
       }
     }

@@ -6,7 +6,8 @@ import java.util.Set;
 /** Attention of the oracle: every head's keys and values are written out. */
 final class ReferenceAttention {
   private static final Set<String> ADJACENT =
-      Set.of("llama", "deepseek2", "granite", "granitemoe");
+      Set.of(
+          "llama", "deepseek2", "granite", "granitemoe", "deepseek", "ernie4_5", "ernie4_5-moe");
 
   private final Reference model;
   private final int heads;
@@ -46,8 +47,11 @@ final class ReferenceAttention {
       if (rank > 0) {
         latent(p, h[t], t, q, k, v);
       } else {
-        q[t] = normed(model.times(p + "attn_q", 0, heads * key, h[t]), p + "attn_q_norm");
-        k[t] = normed(model.times(p + "attn_k", 0, keyHeads * key, h[t]), p + "attn_k_norm");
+        boolean late = model.arch.equals("hunyuan-moe");
+        q[t] = model.times(p + "attn_q", 0, heads * key, h[t]);
+        k[t] = model.times(p + "attn_k", 0, keyHeads * key, h[t]);
+        q[t] = late ? q[t] : normed(q[t], p + "attn_q_norm");
+        k[t] = late ? k[t] : normed(k[t], p + "attn_k_norm");
         v[t] = model.times(p + "attn_v", 0, keyHeads * value, h[t]);
         for (int i = 0; i < heads; i++) {
           turn(q[t], i * key, t);
@@ -55,6 +59,8 @@ final class ReferenceAttention {
         for (int i = 0; i < keyHeads; i++) {
           turn(k[t], i * key, t);
         }
+        q[t] = late ? normed(q[t], p + "attn_q_norm") : q[t];
+        k[t] = late ? normed(k[t], p + "attn_k_norm") : k[t];
         halve(k[t]);
         halve(v[t]);
       }

@@ -105,14 +105,18 @@ final class Routing {
     return best;
   }
 
-  /** Leaves the groups whose two best experts have the largest sums (DeepSeek-V3). */
+  /**
+   * Leaves the best groups: by the sum of their two best experts where each has a score of its own
+   * (DeepSeek-V3), by the best expert alone under softmax (DeepSeek-V2).
+   */
   private void bestGroups(double[] rank) {
     int size = rank.length / shape.groups();
     double[] sums = new double[shape.groups()];
     for (int g = 0; g < sums.length; g++) {
       double[] sorted = Arrays.copyOfRange(rank, g * size, (g + 1) * size);
       Arrays.sort(sorted);
-      sums[g] = sorted[size - 1] + (size > 1 ? sorted[size - 2] : 0);
+      boolean two = shape.gating() == Gating.SIGMOID && size > 1;
+      sums[g] = sorted[size - 1] + (two ? sorted[size - 2] : 0);
     }
     for (int dropped = shape.usedGroups(); dropped < sums.length; dropped++) {
       int worst = 0;

@@ -54,6 +54,13 @@ class RoutingTest {
   }
 
   @Test
+  void underSoftmaxABestExpertKeepsItsGroup() {
+    Routing routing = routing(Gating.SOFTMAX, false, 1, 3);
+    float[] logits = {3, -5, 1, 1, 0.9f, 0.9f};
+    assertThat(choose(routing, logits, NONE)).containsExactly(0, 2);
+  }
+
+  @Test
   void equalExpertsAreTakenFromTheFirstOn() {
     Routing routing = routing(Gating.SOFTMAX, true, 1, 1);
     assertThat(choose(routing, new float[] {1, 5, 5, 5, 1, 1}, NONE)).containsExactly(1, 2);

@@ -3,23 +3,33 @@ package org.moe4j.models.gguf;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.moe4j.engine.Engine;
 import org.moe4j.engine.Engine.Addition;
 import org.moe4j.engine.EngineOptions;
+import org.moe4j.engine.Sampler;
 import org.moe4j.engine.Sampling;
+import org.moe4j.engine.Sequence;
 import org.moe4j.engine.gguf.GgmlType;
+import org.moe4j.engine.gguf.GgufFile;
+import org.moe4j.engine.gguf.GgufTensor;
 import org.moe4j.models.Decoder;
+import org.moe4j.models.hf.HfCheckpoint;
 import org.moe4j.models.hf.LoadProgress;
 import org.moe4j.tensor.MoeException;
+import org.moe4j.tensor.NoGrad;
 import org.moe4j.tensor.Safetensors;
 import org.moe4j.tensor.Scope;
 
@@ -29,7 +39,7 @@ class GgufExportTest {
   private static final Set<String> NOT_RUN = Set.of("hunyuan-moe", "ernie4_5-moe", "dbrx");
 
   /** What transformers' checkpoints have that their own architecture in GGUF has not. */
-  private static final Map<String, String> REFUSED =
+  static final Map<String, String> REFUSED =
       Map.ofEntries(
           Map.entry("aria_text-base", "a shared expert of another form beyond granitemoe"),
           Map.entry("dbrx-p2", "its gating (renormalised softmax alone is known) beyond dbrx"),
@@ -153,5 +163,130 @@ class GgufExportTest {
         assertThat(distance(logits[t], wanted[t])).as("token %d", t).isLessThan(NEARLY);
       }
     }
+  }
+
+  static List<Exports.Recorded> recorded() {
+    return Exports.recorded();
+  }
+
+  /**
+   * The likeliest token behind the text that llama.cpp made, at every step. It rounds activations
+   * elsewhere where weights are quantised or bf16, which turns a choice among near-equal logits of
+   * drawn weights now and then; f16 and f32 leave it next to no room.
+   */
+  @ParameterizedTest
+  @MethodSource("recorded")
+  void likeliestTokensAreThoseOfLlamaCpp(Exports.Recorded recorded) throws IOException {
+    Path file = folder.resolve("out.gguf");
+    if (NOT_RUN.contains(recorded.write(folder, file).architecture())) {
+      return;
+    }
+    String line = line(recorded);
+    try (Engine engine = Engine.open(file, EngineOptions.DEFAULT.withThreads(1))) {
+      int equal = 0;
+      int all = 0;
+      for (int i = 0; i < 2; i++) {
+        int[] prompt = recorded.prompts().get(i);
+        int[] made = numbers(List.of(line.split("[|]", -1)).get(i + 1));
+        if (prompt.length + made.length > engine.shape().context()) {
+          continue;
+        }
+        Sequence sequence = engine.sequence();
+        float[] logits = engine.prompt(sequence, prompt);
+        for (int token : made) {
+          equal += new Sampler(Sampling.GREEDY).next(logits) == token ? 1 : 0;
+          all++;
+          logits = engine.prompt(sequence, new int[] {token});
+        }
+      }
+      boolean rounds = recorded.type() != GgmlType.F16 && recorded.type() != GgmlType.F32;
+      assertThat(equal).isGreaterThanOrEqualTo(all - (rounds ? 4 : 1));
+    }
+  }
+
+  /** What {@code greedy_exports.mjs} wrote of it. */
+  private static String line(Exports.Recorded recorded) throws IOException {
+    return Files.readAllLines(Exports.resource("/gguf/llama-cpp.txt")).stream()
+        .filter(l -> l.startsWith(recorded + "|"))
+        .findFirst()
+        .orElseThrow();
+  }
+
+  private static int[] numbers(String line) {
+    return Arrays.stream(line.split(" ", -1)).mapToInt(Integer::parseInt).toArray();
+  }
+
+  @Test
+  void vectorsRoutersAndWhatBlocksDoNotDivideStayWide() {
+    GgufExport.Result result = export(saved("deepseek2"), GgmlType.Q4_K);
+    assertThat(result.remarks())
+        .contains("2 tensors: rows of 128 numbers are no whole q4_k blocks of 256: q8_0")
+        .contains("2 tensors: rows of 32 numbers are no whole q4_k blocks of 256: q8_0");
+    try (GgufFile file = GgufFile.open(folder.resolve("out.gguf"))) {
+      for (GgufTensor tensor : file.tensors()) {
+        boolean vector = tensor.shape().length == 1 || tensor.name().contains("ffn_gate_inp");
+        GgmlType matrix =
+            tensor.columns() % 256 != 0
+                ? GgmlType.Q8_0
+                : tensor.name().equals("output.weight") ? GgmlType.Q6_K : GgmlType.Q4_K;
+        assertThat(tensor.type())
+            .as(tensor.name())
+            .isEqualTo(vector ? GgmlType.F32 : matrix);
+      }
+      assertThat(file.metadata().whole("general.file_type")).hasValue(14);
+    }
+  }
+
+  /** The codes are moved and nothing else: the numbers are those of the checkpoint. */
+  @Test
+  void mxfp4ExpertsPassThroughBesideQuantisedWeights() {
+    Path from = Exports.resource("/families").resolve("gpt_oss-mxfp4");
+    export(from, GgmlType.Q8_0);
+    Path wide = folder.resolve("wide.gguf");
+    GgufExport.run(from, wide, GgmlType.F32, LoadProgress.NONE);
+    try (GgufFile codes = GgufFile.open(folder.resolve("out.gguf"));
+        GgufFile numbers = GgufFile.open(wide)) {
+      for (String part : List.of("gate", "up", "down")) {
+        String name = "blk.1.ffn_" + part + "_exps.weight";
+        assertThat(codes.tensor(name).type()).isEqualTo(GgmlType.MXFP4);
+        assertThat(codes.tensor(name).floats()).containsExactly(numbers.tensor(name).floats());
+      }
+    }
+  }
+
+  @Test
+  void aNumberTooLargeForHalfPrecisionIsRefusedByNameAndLeavesNothing() throws IOException {
+    Path model = folder.resolve("model");
+    try (Decoder decoder = Drawn.decoder(Drawn.models().get("llama"), 1);
+        Scope scope = Scope.open();
+        NoGrad off = NoGrad.open()) {
+      decoder.head().tensor().detach().mulInPlace(1e6);
+      HfCheckpoint.save(model, decoder, HfCheckpoint.SaveOptions.DEFAULT);
+    }
+    assertThatThrownBy(() -> export(model, GgmlType.F16))
+        .isInstanceOf(MoeException.class)
+        .hasMessageContaining("tensor output.weight, row ")
+        .hasMessageContaining("too large for f16; use bf16 or f32");
+    try (Stream<Path> left = Files.list(folder)) {
+      assertThat(left).containsExactly(model);
+    }
+    export(model, GgmlType.BF16);
+  }
+
+  @Test
+  void aFileThatIsThereIsLeftAlone() throws IOException {
+    Path model = saved("llama");
+    Files.writeString(folder.resolve("out.gguf"), "mine");
+    assertThatThrownBy(() -> export(model, GgmlType.F16))
+        .isInstanceOf(MoeException.class)
+        .hasMessageEndingWith("out.gguf exists; choose another name or delete it");
+    assertThat(folder.resolve("out.gguf")).hasContent("mine");
+  }
+
+  @Test
+  void typesThatAreReadOnlyAreRefused() {
+    assertThatThrownBy(() -> export(folder, GgmlType.Q3_K))
+        .isInstanceOf(MoeException.class)
+        .hasMessage("q3_k is not written; use bf16, f16, f32, q4_0, q4_k, q6_k, q8_0");
   }
 }
