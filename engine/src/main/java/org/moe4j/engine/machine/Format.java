@@ -6,6 +6,9 @@ package org.moe4j.engine.machine;
  * 32 rows.
  */
 interface Format {
+  /** How many registers it uses besides sums and products. */
+  int registers();
+
   /** Sets registers that stay the same in all blocks. */
   void constants(Assembler a, Tile tile);
 
@@ -16,6 +19,9 @@ interface Format {
   static Format of(WeightFormat format) {
     return switch (format) {
       case Q4_0 -> new Q4Format();
+      case Q8_0 -> new Q8Format();
+      case Q4_K -> new Q4KFormat();
+      case Q6_K -> new Q6KFormat();
     };
   }
 }

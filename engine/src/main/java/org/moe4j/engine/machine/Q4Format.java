@@ -17,6 +17,11 @@ final class Q4Format implements Format {
   private static final int SIXTEEN = 256;
 
   @Override
+  public int registers() {
+    return 3;
+  }
+
+  @Override
   public void constants(Assembler a, Tile tile) {
     nibbleMask(a, tile);
   }
@@ -36,8 +41,7 @@ final class Q4Format implements Format {
 
   /** Register 2: ones in the low half of every byte. */
   static void nibbleMask(Assembler a, Tile tile) {
-    a.mov(Tile.OFFSET, 0x0f0f0f0f);
-    a.vpbroadcastd(tile.free(2), Tile.OFFSET);
+    Q4KFormat.broadcast(a, tile.free(2), 0x0f0f0f0f);
   }
 
   /** To the integer products adds those of 32 columns of 4-bit codes in four vectors. */

@@ -18,7 +18,7 @@ record Tile(int tokens, int sixteens, int first) {
   /** Tokens of the largest tile. */
   static final int MOST = 8;
 
-  private static final int ALL_SIXTEENS = 5;
+  private static final int REGISTERS = 32;
 
   private static final Gpr[] TOKENS = {
     Gpr.R8, Gpr.R9, Gpr.R10, Gpr.R11, Gpr.RAX, Gpr.RDX, Gpr.RBP, Gpr.R12
@@ -26,6 +26,9 @@ record Tile(int tokens, int sixteens, int first) {
 
   /** The addresses of the current block of the panel's first and second half. */
   static final Gpr[] BLOCKS = {Gpr.RDI, Gpr.R13};
+
+  /** Free for constants. */
+  static final Gpr SCRATCH = Gpr.R14;
 
   /** Bytes from the beginning of a token's row to its current record. */
   static final Gpr OFFSET = Gpr.RBX;
@@ -36,9 +39,9 @@ record Tile(int tokens, int sixteens, int first) {
   /** Where the sums go. */
   static final Gpr OUT = Gpr.RCX;
 
-  /** How many sixteens a pass takes: as many as registers hold sums for. */
-  static int sixteens(int tokens) {
-    return tokens <= ALL_SIXTEENS ? PANEL : PANEL / 2;
+  /** How many sixteens a pass takes: all, if there are registers for their sums. */
+  static int sixteens(int tokens, int others) {
+    return (PANEL + 1) * tokens + others <= REGISTERS ? PANEL : PANEL / 2;
   }
 
   /** Holds the address of token {@code t}'s row. */
@@ -56,7 +59,7 @@ record Tile(int tokens, int sixteens, int first) {
     return Operand.zmm(sixteens * tokens + t);
   }
 
-  /** A register that the format may use as it likes; 3 of them at least. */
+  /** A register that the format may use as it likes. */
   Zmm free(int i) {
     return Operand.zmm((sixteens + 1) * tokens + i);
   }

@@ -11,7 +11,7 @@ import java.util.List;
  * addresses of the tokens' rows. Passes run over all blocks, each for some sixteens of rows.
  */
 final class TileProgram {
-  private static final List<Gpr> SAVED = List.of(Gpr.RBX, Gpr.RBP, Gpr.R12, Gpr.R13);
+  private static final List<Gpr> SAVED = List.of(Gpr.RBX, Gpr.RBP, Gpr.R12, Gpr.R13, Gpr.R14);
 
   private TileProgram() {}
 
@@ -22,7 +22,7 @@ final class TileProgram {
     for (int t = tokens - 1; t >= 0; t--) {
       a.mov(Tile.token(t), Operand.at(Gpr.R8, 8 * t)); // the first is r8 itself
     }
-    int sixteens = Tile.sixteens(tokens);
+    int sixteens = Tile.sixteens(tokens, Format.of(format).registers());
     for (int first = 0; first < Tile.PANEL; first += sixteens) {
       pass(a, format, new Tile(tokens, sixteens, first));
     }

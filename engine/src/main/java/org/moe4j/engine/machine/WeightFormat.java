@@ -3,7 +3,13 @@ package org.moe4j.engine.machine;
 /** Formats of packed weights that there are kernels for; of the size of GGUF's of the same name. */
 public enum WeightFormat {
   /** See {@link Q4Format}. */
-  Q4_0(32, 18);
+  Q4_0(32, 18),
+  /** See {@link Q8Format}. */
+  Q8_0(32, 34),
+  /** See {@link Q4KFormat}. */
+  Q4_K(256, 144),
+  /** See {@link Q6KFormat}. */
+  Q6_K(256, 210);
 
   private static final int ROWS = 32;
 

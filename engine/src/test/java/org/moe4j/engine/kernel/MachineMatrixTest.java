@@ -227,7 +227,7 @@ class MachineMatrixTest {
   }
 
   @ParameterizedTest
-  @EnumSource(names = {"Q4_0"})
+  @EnumSource(names = {"Q4_0", "Q8_0", "Q4_K", "Q6_K"})
   void memoryIsThatOfTheFileForWholePanels(GgmlType type) {
     try (Arena arena = Arena.ofConfined()) {
       int columns = 512;

@@ -61,9 +61,9 @@ class ExecutableMemoryTest {
 
   @Test
   void saysWhatTheSystemRefuses() {
-    assertThatThrownBy(() -> ExecutableMemory.writable(1L << 60).close())
+    assertThatThrownBy(() -> SystemMemory.map(1L << 60))
         .isInstanceOf(EngineException.class)
-        .hasMessage("the system refuses executable memory (mmap, error 12)");
+        .hasMessage("the system refuses memory (mmap, error 12)");
   }
 
   @Test
