@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
+import org.moe4j.engine.gguf.GgmlType;
 
 /**
  * Stored blocks on vectors of 512, 256 or 128 bits: four rows of weights are unpacked, as many
@@ -31,6 +32,13 @@ final class FloatVectors implements FloatKernels {
     final float[] totals = new float[16];
   }
 
+  /** Whether a vector holds a table of the numbers of all 4-bit codes. */
+  private static final boolean TABLES = Vectors.L == 16;
+
+  private static final float[] CENTRED = SmallCodes.numbers(GgmlType.Q4_0);
+  private static final float[] PLAIN = SmallCodes.numbers(GgmlType.Q4_K);
+  private static final float[] IQ4 = SmallCodes.numbers(GgmlType.IQ4_NL);
+  private static final float[] E2M1 = SmallCodes.numbers(GgmlType.MXFP4);
   private static final ThreadLocal<Scratch> SCRATCH = ThreadLocal.withInitial(Scratch::new);
 
   @Override
@@ -65,16 +73,16 @@ final class FloatVectors implements FloatKernels {
       float[] out,
       Scratch s) {
     Arrays.fill(s.sums, 0, count * Matrix.PANEL * BlockMatrix.PARTIALS, 0f);
-    for (int r = 0; r < Matrix.PANEL / 2; r++) {
+    int height = Math.min(Matrix.PANEL / 2, w.rows() - first);
+    for (int r = 0; r < height; r++) {
       long p = address(w, first + r);
       long q = address(w, first + r + Matrix.PANEL / 2);
-      switch (w.type()) {
-        case F32, F16, BF16, Q8_0 -> {
-          for (int i = 0; i < count; i++) {
-            plain(w, p, q, x, rows[from + i], s.sums, (i * Matrix.PANEL + r) * 16);
-          }
+      if (whole(w.type())) {
+        for (int i = 0; i < count; i++) {
+          plain(w, p, q, x, rows[from + i], s.sums, (i * Matrix.PANEL + r) * 16);
         }
-        default -> coded(w, p, q, x, rows, from, count, r * 16, s);
+      } else {
+        coded(w, p, q, x, rows, from, count, r * 16, s);
       }
     }
     for (int i = 0; i < 4 * count; i++) {
@@ -87,6 +95,15 @@ final class FloatVectors implements FloatKernels {
     return w.weights().address() + Math.min(row, w.rows() - 1) * w.rowBytes();
   }
 
+  /** Whether rows are multiplied as they lie, with nothing read before. */
+  private static boolean whole(GgmlType type) {
+    return switch (type) {
+      case F32, F16, BF16, Q8_0 -> true;
+      case Q4_0, IQ4_NL, MXFP4 -> TABLES;
+      default -> false;
+    };
+  }
+
   private static void plain(
       BlockMatrix w, long p, long q, Activations x, int row, float[] sums, int to) {
     int at = x.at(row);
@@ -95,11 +112,15 @@ final class FloatVectors implements FloatKernels {
         case F32 -> RowProducts.f32(p, q, x.values(), at, w.columns(), lane, sums, to + lane);
         case F16 -> RowProducts.f16(p, q, x.values(), at, w.columns(), lane, sums, to + lane);
         case BF16 -> RowProducts.bf16(p, q, x.values(), at, w.columns(), lane, sums, to + lane);
+        case Q4_0 -> RowProducts.table(p, q, CENTRED, x.values(), at, w.columns(), sums, to);
+        case IQ4_NL -> RowProducts.table(p, q, IQ4, x.values(), at, w.columns(), sums, to);
+        case MXFP4 -> RowProducts.mxfp4(p, q, E2M1, x.values(), at, w.columns(), sums, to);
         default -> RowProducts.q80(p, q, x.values(), at, w.columns(), lane, sums, to + lane);
       }
     }
   }
 
+  /** Adds the products of two rows of codes and scales, a stretch of columns at a time. */
   private static void coded(
       BlockMatrix w,
       long p,
@@ -110,26 +131,42 @@ final class FloatVectors implements FloatKernels {
       int count,
       int to,
       Scratch s) {
-    Unpacker.Reader reader = Unpacker.reader(w.type());
-    boolean less = Unpacker.minimums(w.type());
-    int shift = Unpacker.shift(w.type());
-    for (int c = 0; c < w.columns(); c += CodeRow.COLUMNS) {
-      int n = Math.min(CodeRow.COLUMNS, w.columns() - c);
+    for (int c = 0; c < w.columns(); c += COLUMNS) {
+      int n = Math.min(COLUMNS, w.columns() - c);
       long offset = w.type().bytes(c);
-      reader.read(p + offset, n, s.codes);
-      reader.read(q + offset, n, s.others);
+      prepare(w.type(), p + offset, q + offset, n, s);
       for (int i = 0; i < count; i++) {
         int at = x.at(rows[from + i]) + c;
         int sum = i * Matrix.PANEL * 16 + to;
         for (int lane = 0; lane < 16; lane += Vectors.L) {
-          if (less) {
-            CodeRow.multiplyLess(
-                s.codes, s.others, n, shift, lane, x.values(), at, s.sums, sum);
-          } else {
-            CodeRow.multiply(s.codes, s.others, n, shift, lane, x.values(), at, s.sums, sum);
-          }
+          coded(w.type(), p + offset, q + offset, n, lane, x.values(), at, sum, s);
         }
       }
+    }
+  }
+
+  /** Reads what is not read while it is multiplied. */
+  private static void prepare(GgmlType type, long p, long q, int n, Scratch s) {
+    if (type == GgmlType.Q4_K && TABLES) {
+      SuperCodes.q4kScales(p, n, s.codes);
+      SuperCodes.q4kScales(q, n, s.others);
+    } else {
+      Unpacker.Reader reader = Unpacker.reader(type);
+      reader.read(p, n, s.codes);
+      reader.read(q, n, s.others);
+    }
+  }
+
+  private static void coded(
+      GgmlType type, long p, long q, int n, int lane, float[] x, int at, int to, Scratch s) {
+    int shift = Unpacker.shift(type);
+    if (type == GgmlType.Q4_K && TABLES) {
+      RowProducts.q4k(p, s.codes, PLAIN, x, at, n, s.sums, to);
+      RowProducts.q4k(q, s.others, PLAIN, x, at, n, s.sums, to + RowProducts.APART);
+    } else if (Unpacker.minimums(type)) {
+      CodeRow.multiplyLess(s.codes, s.others, n, shift, lane, x, at, s.sums, to);
+    } else {
+      CodeRow.multiply(s.codes, s.others, n, shift, lane, x, at, s.sums, to);
     }
   }
 

@@ -9,6 +9,7 @@ import static org.moe4j.engine.kernel.Vectors.scale;
 import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.IntVector;
+import org.moe4j.engine.gguf.GgmlType;
 
 /**
  * Reads blocks of 32 numbers, and those super-blocks that are made of such, into a {@link CodeRow}.
@@ -25,6 +26,22 @@ final class SmallCodes {
   private static final byte[] PLAIN = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
   private SmallCodes() {}
+
+  /** The 16 numbers that 4-bit codes of a type stand for, before their scale. */
+  static float[] numbers(GgmlType type) {
+    byte[] table =
+        switch (type) {
+          case IQ4_NL -> IQ4;
+          case MXFP4 -> E2M1;
+          case Q4_K -> PLAIN;
+          default -> CENTRED;
+        };
+    float[] numbers = new float[16];
+    for (int i = 0; i < 16; i++) {
+      numbers[i] = table[i];
+    }
+    return numbers;
+  }
 
   static void q40(long from, int count, long to) {
     long p = from;
@@ -99,7 +116,7 @@ final class SmallCodes {
   }
 
   /** 2^(e-128), the half of an E8M0 scale; exact also where it is subnormal. */
-  private static float halfPower(int e) {
+  static float halfPower(int e) {
     return Float.intBitsToFloat(e < 2 ? 0x00200000 << e : (e - 1) << 23);
   }
 

@@ -109,6 +109,13 @@ final class SuperCodes {
     }
   }
 
+  /** The scales and minimums alone. */
+  static void q4kScales(long from, int count, long to) {
+    for (int c = 0; c < count; c += 256) {
+      scales(from + (c >> 8) * 144L, to, c >> 5);
+    }
+  }
+
   private static void four(long codes, long to) {
     for (int i = 0; i < 32; i += BYTES) {
       IntVector q = load(codes + i);
