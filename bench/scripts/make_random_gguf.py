@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Writes a GGUF file of random weights in the shape of a known model, for measuring speed.
 
-    make_random_gguf.py olmoe|qwen3moe8 q4_0|q8_0 FILE
+    make_random_gguf.py olmoe|qwen3moe8 q4_0|q8_0 FILE [LAYERS]
 
-olmoe is OLMoE-1B-7B; qwen3moe8 is Qwen3-30B-A3B cut to 8 layers. Needs numpy and gguf."""
+olmoe is OLMoE-1B-7B; qwen3moe8 is Qwen3-30B-A3B cut to 8 layers; LAYERS
+cuts further. Needs numpy and gguf."""
 import sys
 
 import gguf
@@ -16,8 +17,10 @@ SHAPES = {
     "qwen3moe8": dict(arch="qwen3moe", layers=8, width=2048, heads=32, kv=4, head=128, experts=128, used=8, hidden=768,
                       vocabulary=151936, base=1000000.0, norm="head"),
 }
-name, kind, path = sys.argv[1:]
+name, kind, path, *cut = sys.argv[1:]
 s = SHAPES[name]
+if cut:
+    s["layers"] = int(cut[0])
 type_ = {"q4_0": T.Q4_0, "q8_0": T.Q8_0}[kind]
 block = {T.Q4_0: 18, T.Q8_0: 34}[type_]
 rng = np.random.default_rng(1)
@@ -49,6 +52,8 @@ def values(*shape):
     """Random blocks whose numbers have a variance of about 1 / columns."""
     blocks = shape[-1] // 32
     raw = rng.integers(0, 256, size=(*shape[:-1], blocks, block), dtype=np.uint8)
+    if type_ == T.Q4_0:  # -8 is left out: with a mean of their own, weights would drown the tokens
+        raw = rng.integers(1, 16, size=raw.shape, dtype=np.uint8) * 16 + rng.integers(1, 16, size=raw.shape, dtype=np.uint8)
     unit = (1 / 4.6 if type_ == T.Q4_0 else 1 / 74) / np.sqrt(shape[-1])
     raw[..., :2] = np.frombuffer(np.float16(unit).tobytes(), np.uint8)
     return raw.reshape(*shape[:-1], blocks * block)

@@ -238,7 +238,7 @@ model("deepseek2-v3-f16", "deepseek2", 22, T.F16, 64, 4, 4, 48, 96, 8, 2, layers
       latent=(32, 48, 32, 16, 24, True), dense=1, expert_hidden=32, shared=32, preference=True,
       keys=both(mixture(1, 1, 2, 2.5, True, (4, 2)), rope(YARN, 4.0, log_multiplier=0.1)))
 model("deepseek2-v3-q4_0", "deepseek2", 23, T.Q8_0, 64, 4, 4, 48, 96, 8, 2, layers=2,
-      latent=(32, 64, 32, 16, 32, True), dense=1, expert_hidden=64, expert_type=T.Q4_0, shared=64,
+      latent=(32, 64, 32, 32, 32, True), dense=1, expert_hidden=64, expert_type=T.Q4_0, shared=64,
       preference=True, keys=mixture(1, 1, 2, 2.5, True, (4, 2)))
 for which, original in (("long", 64), ("short", 256)):
     model(f"phimoe-{which}-f16", "phimoe", 24, T.F16, 64, 4, 2, 16, 32, 8, 2,
@@ -259,6 +259,19 @@ model("glm4moe-f16", "glm4moe", 29, T.F16, 64, 4, 2, 32, 96, 8, 2, layers=3, nor
       rotated=16, biases=QKV, dense=1, expert_hidden=32, shared=32, preference=True, nextn=1,
       after="post_attention_norm",
       keys=both(mixture(1, 1, 2, 2.5, True), lambda w: w.add_nextn_predict_layers(1)))
+model("deepseek-f16", "deepseek", 31, T.F16, 64, 4, 4, 16, 96, 6, 2, dense=1, expert_hidden=32,
+      shared=64, keys=mixture(2, 1, 0, 2.0))
+model("dots1-f16", "dots1", 32, T.F16, 64, 4, 4, 16, 96, 6, 2, norm="head", dense=1,
+      expert_hidden=32, shared=32, preference=True, keys=mixture(1, 1, 2, 2.5, True))
+model("ernie4_5-f16", "ernie4_5", 33, T.F16, 64, 4, 2, 16, 96)
+model("ernie4_5-moe-f16", "ernie4_5-moe", 34, T.F16, 64, 4, 2, 16, 96, 6, 2, dense=1,
+      expert_hidden=32, shared=64, preference=True,
+      keys=both(mixture(2, 1), lambda w: w.add_interleave_moe_layer_step(1),
+                lambda w: w.add_expert_shared_feed_forward_length(64)))
+model("hunyuan-moe-f16", "hunyuan-moe", 35, T.F16, 64, 4, 2, 16, 32, 6, 2, norm="head", shared=64,
+      keys=lambda w: w.add_expert_shared_feed_forward_length(64))
+model("minimax-m2-f16", "minimax-m2", 36, T.F16, 64, 4, 2, 32, 32, 6, 2, norm="all", rotated=16,
+      preference=True, keys=mixture(gating=2))
 model("glm4moe-q4_0", "glm4moe", 30, T.Q4_0, 64, 4, 2, 32, 96, 8, 2, layers=2, rotated=16,
       biases=QKV, dense=1, expert_hidden=32, shared=32, preference=True,
       after="post_attention_norm", keys=mixture(1, 1, 0, 1.0, True))

@@ -9,8 +9,13 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "bench",
     description = "Measure speed.",
-    subcommands = {BenchTrainCommand.class, BenchLayerCommand.class},
-    footer = "  moe bench train --json")
+    subcommands = {
+      BenchTrainCommand.class,
+      BenchLayerCommand.class,
+      BenchDecodeCommand.class,
+      BenchPrefillCommand.class
+    },
+    footer = {"  moe bench train --json", "  moe bench decode model.gguf --threads 2 --json"})
 final class BenchCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
 

@@ -4,6 +4,7 @@ import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import org.moe4j.models.Sampling;
 import org.moe4j.models.chat.ChatTemplate;
 import org.moe4j.train.Chat;
 import org.moe4j.train.LanguageModel;
@@ -24,16 +25,18 @@ import picocli.CommandLine.Spec;
     },
     footer = {
       "  moe chat models/OLMoE-1B-7B-Instruct --system \"Answer in one sentence.\"",
+      "  moe chat OLMoE-1B-7B-Instruct-Q4_0.gguf --temperature 0.7 --threads 2",
       "  echo \"What is a sparse model?\" | moe chat models/OLMoE-1B-7B-Instruct --max-tokens 200"
     })
 final class ChatCommand implements Callable<Integer> {
-  @Parameters(paramLabel = "MODEL", description = "A model's folder, with a chat template.")
+  @Parameters(paramLabel = "MODEL", description = "A model's folder or a GGUF file, with a chat template.")
   private Path model;
 
   @Option(names = "--system", paramLabel = "TEXT", description = "The system message.")
   private Optional<String> system = Optional.empty();
 
   @Mixin private SamplingOptions options;
+  @Mixin private EngineFlags engine;
   @Mixin private Placement placement;
   @Spec private CommandSpec spec;
 
@@ -41,16 +44,26 @@ final class ChatCommand implements Callable<Integer> {
   public Integer call() {
     PrintWriter out = spec.commandLine().getOut();
     PrintWriter err = spec.commandLine().getErr();
+    try (Conversation chat = EngineFlags.serve(model) ? ofFile() : ofFolder(err);
+        ChatLines lines = ChatLines.open()) {
+      return new ChatLoop(chat, lines, out, err, options.maxTokens()).run();
+    }
+  }
+
+  private Conversation ofFile() {
+    placement.refuseFor(model);
+    return GgufConversation.open(model, engine, system, options.engineSampling());
+  }
+
+  private Conversation ofFolder(PrintWriter err) {
+    engine.refuseFor(model);
+    Sampling sampling = options.sampling(model);
     int maxTokens = options.maxTokens();
     // Before the weights, which take longer.
     ChatTemplate template = Chat.template(model);
-    LanguageModel language;
     try (LoadDisplay display = new LoadDisplay(err)) {
-      language = LanguageModel.open(model, placement.loading(display));
-    }
-    try (Chat chat = new Chat(language, template, system);
-        ChatLines lines = ChatLines.open()) {
-      return new ChatLoop(chat, lines, out, err, options.sampling(), maxTokens).run();
+      LanguageModel language = LanguageModel.open(model, placement.loading(display));
+      return new FolderConversation(new Chat(language, template, system), sampling, maxTokens);
     }
   }
 }

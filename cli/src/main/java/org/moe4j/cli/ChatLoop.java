@@ -3,10 +3,8 @@ package org.moe4j.cli;
 import java.io.PrintWriter;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
-import org.moe4j.models.Sampling;
+import org.moe4j.engine.EngineException;
 import org.moe4j.tensor.MoeException;
-import org.moe4j.train.Chat;
-import org.moe4j.train.LanguageModel;
 
 /** Reads messages and commands and prints answers, until there are no more. */
 final class ChatLoop {
@@ -18,25 +16,18 @@ final class ChatLoop {
       Ctrl-C            stop the answer; at the prompt: throw the line away
       """;
 
-  private final Chat chat;
+  private final Conversation chat;
   private final ChatLines lines;
   private final PrintWriter out;
   private final PrintWriter err;
-  private final Sampling sampling;
   private final int maxTokens;
 
   ChatLoop(
-      Chat chat,
-      ChatLines lines,
-      PrintWriter out,
-      PrintWriter err,
-      Sampling sampling,
-      int maxTokens) {
+      Conversation chat, ChatLines lines, PrintWriter out, PrintWriter err, int maxTokens) {
     this.chat = chat;
     this.lines = lines;
     this.out = out;
     this.err = err;
-    this.sampling = sampling;
     this.maxTokens = maxTokens;
   }
 
@@ -53,7 +44,7 @@ final class ChatLoop {
       } else {
         try {
           ask(text);
-        } catch (MoeException e) {
+        } catch (MoeException | EngineException e) {
           err.println("moe: " + Failure.describe(e));
         }
       }
@@ -74,17 +65,8 @@ final class ChatLoop {
 
   private void ask(String question) {
     AtomicBoolean stopped = new AtomicBoolean();
-    // Each answer draws anew, and the same questions draw the same.
-    Sampling drawn =
-        new Sampling(
-            sampling.temperature(),
-            sampling.topK(),
-            sampling.topP(),
-            sampling.seed() + chat.questions());
     try (ChatLines.Watch watch = lines.onInterrupt(() -> stopped.set(true))) {
-      LanguageModel.Continuation answer =
-          chat.ask(question, maxTokens, drawn, this::print, () -> !stopped.get());
-      boolean cut = lines.interactive() && answer.tokens() == maxTokens;
+      boolean cut = chat.ask(question, this::print, () -> !stopped.get()) && lines.interactive();
       out.println(cut ? " [--max-tokens " + maxTokens + " reached]" : "");
     }
     out.flush();

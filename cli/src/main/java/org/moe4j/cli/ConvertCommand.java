@@ -1,19 +1,25 @@
 package org.moe4j.cli;
 
 import java.io.PrintWriter;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
+import org.moe4j.engine.gguf.GgmlType;
+import org.moe4j.engine.gguf.Quantise;
+import org.moe4j.models.gguf.GgufExport;
 import org.moe4j.models.hf.Conversion;
 import org.moe4j.models.hf.ExpertLayout;
 import org.moe4j.tensor.DType;
+import org.moe4j.tensor.MoeException;
 import org.moe4j.train.LanguageModel;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import picocli.CommandLine.TypeConversionException;
@@ -22,15 +28,19 @@ import picocli.CommandLine.TypeConversionException;
 @Command(
     name = "convert",
     description = {
-      "Rewrite a model's weights: experts apart or stacked, another type, other file sizes.",
+      "Rewrite a model's weights: experts apart or stacked, another type, other file sizes;",
+      "or as one GGUF file with its tokenizer, for moe generate and llama.cpp, if OUT ends in .gguf.",
       "One parameter or expert is in memory at a time; OUT appears when it is complete."
     },
     footer = {
+      "  moe convert OLMoE-1B-7B olmoe.gguf --type q4_0",
       "  moe convert mixtral mixtral-fused --layout fused",
       "  moe convert deepseek-fp8 deepseek-bf16",
       "  moe convert runs/first small --dtype f16 --shard-size 500m"
     })
 final class ConvertCommand implements Callable<Integer> {
+  private static final long SHARD = 5_000_000_000L;
+
   /** Types that weights can be written in. */
   enum Type {
     F32,
@@ -47,8 +57,17 @@ final class ConvertCommand implements Callable<Integer> {
   @Parameters(
       index = "1",
       paramLabel = "OUT",
-      description = "The folder to make; it must not exist, or be empty.")
+      description = "The folder to make, which must not exist or be empty; or a new .gguf file.")
   private Path out;
+
+  @Option(
+      names = "--type",
+      paramLabel = "TYPE",
+      converter = TypeName.class,
+      description =
+          "Of matrices in a GGUF file: f32, f16 (default), bf16, q8_0, q6_k, q4_k or q4_0. Norms,"
+              + " biases and routers stay f32; beside 4 bits the output projection has 6.")
+  private @Nullable GgmlType type;
 
   @Option(
       names = "--layout",
@@ -69,10 +88,9 @@ final class ConvertCommand implements Callable<Integer> {
   @Option(
       names = "--shard-size",
       paramLabel = "SIZE",
-      defaultValue = "5g",
       converter = Size.class,
-      description = "The largest file, in bytes or with k, m, g (default: ${DEFAULT-VALUE}).")
-  private long shardSize;
+      description = "The largest file, in bytes or with k, m, g (default: 5g).")
+  private @Nullable Long shardSize;
 
   @Option(names = "--json", description = "Print the result as one JSON document.")
   private boolean json;
@@ -95,14 +113,88 @@ final class ConvertCommand implements Callable<Integer> {
     }
   }
 
+  /** A type that GGUF files are written in. */
+  static final class TypeName implements ITypeConverter<GgmlType> {
+    @Override
+    public GgmlType convert(String value) {
+      return Quantise.TYPES.stream()
+          .filter(t -> t.label().equalsIgnoreCase(value))
+          .findFirst()
+          .orElseThrow(
+              () ->
+                  new TypeConversionException(
+                      "'" + value + "': use f32, f16, bf16, q8_0, q6_k, q4_k or q4_0"));
+    }
+  }
+
+  private static boolean isGguf(Path path) {
+    return path.toString().toLowerCase(Locale.ROOT).endsWith(".gguf");
+  }
+
   @Override
   public Integer call() {
+    if (isGguf(model) && !Files.isDirectory(model)) {
+      throw new MoeException(
+          model + ": GGUF files are not converted; give the folder with config.json it comes from");
+    }
+    if (isGguf(out)) {
+      return toGguf();
+    }
+    if (type != null) {
+      throw new ParameterException(
+          spec.commandLine(), "--type is for GGUF files: end OUT in .gguf, or use --dtype");
+    }
+    return toFolder();
+  }
+
+  private int toGguf() {
+    if (layout != null || dtype != null || shardSize != null) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--layout, --dtype and --shard-size are not for GGUF files; use --type");
+    }
+    GgmlType chosen = type == null ? GgmlType.F16 : type;
+    long start = System.nanoTime();
+    GgufExport.Result result;
+    try (BytesDisplay display = new BytesDisplay("writing", spec.commandLine().getErr())) {
+      result = GgufExport.run(LanguageModel.folder(model), out, chosen, display);
+    }
+    double seconds = (System.nanoTime() - start) / 1e9;
+    PrintWriter text = spec.commandLine().getOut();
+    if (json) {
+      Documents.print(
+          text,
+          node -> {
+            node.put("model", out.toString())
+                .put("architecture", result.architecture())
+                .put("type", chosen.label())
+                .put("tensors", result.tensors())
+                .put("bytes", result.bytes())
+                .put("seconds", seconds);
+            result.remarks().forEach(node.putArray("remarks")::add);
+          });
+      return Moe.DONE;
+    }
+    result.remarks().forEach(remark -> text.println("note: " + remark));
+    text.printf(
+        Locale.ROOT,
+        "%s: %s, %s, %,d tensors, %,d bytes in %.1f s%n",
+        out,
+        result.architecture(),
+        chosen.label(),
+        result.tensors(),
+        result.bytes(),
+        seconds);
+    return Moe.DONE;
+  }
+
+  private int toFolder() {
     PrintWriter text = spec.commandLine().getOut();
     Conversion.Options options =
         new Conversion.Options(
             Optional.ofNullable(layout),
             Optional.ofNullable(dtype).map(t -> DType.valueOf(t.name())),
-            shardSize);
+            shardSize == null ? SHARD : shardSize);
     long start = System.nanoTime();
     Conversion.Result result;
     try (BytesDisplay display = new BytesDisplay("writing", spec.commandLine().getErr())) {

@@ -21,7 +21,7 @@ final class Failure {
   static String describe(Throwable failure) {
     return switch (failure) {
       case MoeException e -> oneLine(e.getMessage());
-      case EngineException e -> oneLine(e.getMessage());
+      case EngineException e -> ModelText.harmless(oneLine(e.getMessage()));
       case UncheckedIOException e -> io(e.getCause());
       case IOException e -> io(e);
       case StandardStreams.OutputLost e -> "standard output: " + describe(e.getCause());

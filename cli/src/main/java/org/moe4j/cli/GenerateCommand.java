@@ -3,8 +3,10 @@ package org.moe4j.cli;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.function.Consumer;
+import org.moe4j.engine.Engine;
 import org.moe4j.models.ExpertCache;
 import org.moe4j.models.Sampling;
 import org.moe4j.tensor.MoeException;
@@ -27,18 +29,21 @@ import tools.jackson.databind.node.ObjectNode;
     description = {
       "Continue a prompt, or answer it with an encoder-decoder. The text is printed as it comes.",
       "Several prompts are continued at once, each as if alone.",
-      "The prompt gets the special tokens that the model's tokenizer.json puts around a text."
+      "The prompt gets the special tokens that the model's tokenizer puts around a text.",
+      "A GGUF file, or the first of its shards, is run by the engine, which needs no libtorch."
     },
     footer = {
       "  moe generate runs/first --prompt \"dog, domestic dog:\"",
       "  moe generate runs/first/model --prompt \"to run\" --temperature 0.8 --seed 7",
       "  moe generate runs/first --prompt \"dog:\" --prompt \"cat:\" --json",
+      "  moe generate OLMoE-1B-7B-Q4_0.gguf --prompt \"A sparse model\" --threads 2",
+      "  moe generate model.gguf --prompt \"1. \" --temperature 0.8 --min-p 0.05 --stop \"2.\"",
       "  moe generate models/switch-c-2048 --prompt \"Moths <extra_id_0>\" --experts-memory 8g"
     })
 final class GenerateCommand implements Callable<Integer> {
   @Parameters(
       paramLabel = "MODEL",
-      description = "A model's folder, a run's folder, or a checkpoint.")
+      description = "A model's folder, a run's folder, a checkpoint, or a GGUF file.")
   private Path model;
 
   @Option(
@@ -48,7 +53,15 @@ final class GenerateCommand implements Callable<Integer> {
       description = "How it begins; may be given several times.")
   private List<String> prompts;
 
+  @Option(
+      names = "--logprobs",
+      paramLabel = "N",
+      description =
+          "Of a GGUF file, with --json: the probabilities of the tokens and of the N likeliest.")
+  private Optional<Integer> logprobs = Optional.empty();
+
   @Mixin private SamplingOptions options;
+  @Mixin private EngineFlags engine;
   @Mixin private Placement placement;
   @Mixin private ExpertsMemory expertsMemory;
 
@@ -65,7 +78,14 @@ final class GenerateCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     PrintWriter out = spec.commandLine().getOut();
-    Sampling sampling = options.sampling();
+    if (EngineFlags.serve(model)) {
+      return gguf(out);
+    }
+    engine.refuseFor(model);
+    if (logprobs.isPresent()) {
+      throw new MoeException(model + ": --logprobs is for GGUF files, which this is not");
+    }
+    Sampling sampling = options.sampling(model);
     int maxTokens = options.maxTokens();
     if (noCache && !sampling.greedy()) {
       throw new MoeException("--no-cache compares greedy output; leave out --temperature");
@@ -80,6 +100,19 @@ final class GenerateCommand implements Callable<Integer> {
     return Moe.DONE;
   }
 
+  private int gguf(PrintWriter out) {
+    placement.refuseFor(model);
+    expertsMemory.refuseFor(model);
+    if (noCache) {
+      throw new MoeException(model + ": --no-cache is for models in folders, which this is not");
+    }
+    var sampling = options.engineSampling().withLogprobs(logprobs.orElse(-1));
+    try (Engine opened = engine.open(model)) {
+      new GgufText(opened, sampling, json, out).generate(prompts);
+    }
+    return Moe.DONE;
+  }
+
   private TextModel open() {
     try (LoadDisplay display = new LoadDisplay(spec.commandLine().getErr())) {
       return TextModel.open(model, expertsMemory.of(placement.loading(display)));
@@ -87,7 +120,7 @@ final class GenerateCommand implements Callable<Integer> {
   }
 
   /** Text as a terminal may be shown it. */
-  private static String shown(String text) {
+  static String shown(String text) {
     return Terminal.read() ? ModelText.harmless(text) : text;
   }
 

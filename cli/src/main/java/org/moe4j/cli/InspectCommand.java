@@ -18,13 +18,18 @@ import picocli.CommandLine.Spec;
     name = "inspect",
     description = {
       "Show what a model is made of: parameters, attention, experts, routing, bytes.",
-      "Only its config.json and the headers of its files are read, whatever its size."
+      "Only its config.json and the headers of its files are read, whatever its size; of a GGUF",
+      "file, or the first of its shards, the headers too."
     },
-    footer = {"  moe inspect runs/first", "  moe inspect models/DeepSeek-V3 --json"})
+    footer = {
+      "  moe inspect runs/first",
+      "  moe inspect models/DeepSeek-V3 --json",
+      "  moe inspect OLMoE-1B-7B-Q4_0.gguf"
+    })
 final class InspectCommand implements Callable<Integer> {
   @Parameters(
       paramLabel = "MODEL",
-      description = "A model's folder, a run's folder, or a checkpoint.")
+      description = "A model's folder, a run's folder, a checkpoint, or a GGUF file.")
   private Path model;
 
   @Option(names = "--json", description = "Print the result as one JSON document.")
@@ -35,6 +40,15 @@ final class InspectCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     PrintWriter out = spec.commandLine().getOut();
+    if (EngineFlags.serve(model)) {
+      GgufInspection seen = GgufInspection.of(model);
+      if (json) {
+        Documents.print(out, seen::writeTo);
+      } else {
+        seen.print(out);
+      }
+      return Moe.DONE;
+    }
     Path folder = LanguageModel.folder(model);
     if (HfEncoderDecoder.serves(folder)) {
       EncoderDecoderInspection seen = HfEncoderDecoder.inspect(folder);

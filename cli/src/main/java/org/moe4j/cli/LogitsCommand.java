@@ -7,6 +7,9 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.function.IntFunction;
+import org.moe4j.engine.Engine;
+import org.moe4j.engine.EngineException;
 import org.moe4j.models.Tokenizer;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.train.LanguageModel;
@@ -30,6 +33,7 @@ import picocli.CommandLine.Spec;
     footer = {
       "  moe logits runs/first --ids 1,5,7",
       "  moe logits models/OLMoE-1B-7B --ids 1,5,7 --dtype bf16 --json > logits.json",
+      "  moe logits OLMoE-1B-7B-Q4_0.gguf --ids 1,5,7",
       "  moe logits models/switch-base-8 --ids 71,32099,1 --decoder-ids 0,32099"
     })
 final class LogitsCommand implements Callable<Integer> {
@@ -37,7 +41,7 @@ final class LogitsCommand implements Callable<Integer> {
 
   @Parameters(
       paramLabel = "MODEL",
-      description = "A model's folder, a run's folder, or a checkpoint.")
+      description = "A model's folder, a run's folder, a checkpoint, or a GGUF file.")
   private Path model;
 
   @Option(
@@ -60,6 +64,7 @@ final class LogitsCommand implements Callable<Integer> {
   @Option(names = "--json", description = "Print {\"logits\": [[...]]} as one JSON document.")
   private boolean json;
 
+  @Mixin private EngineFlags engine;
   @Mixin private Placement placement;
   @Mixin private ExpertsMemory expertsMemory;
   @Spec private CommandSpec spec;
@@ -67,6 +72,10 @@ final class LogitsCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     PrintWriter out = spec.commandLine().getOut();
+    if (EngineFlags.serve(model)) {
+      return gguf(out);
+    }
+    engine.refuseFor(model);
     Path folder = LanguageModel.folder(model);
     ModelLogits made = made(folder);
     if (json) {
@@ -75,11 +84,43 @@ final class LogitsCommand implements Callable<Integer> {
     }
     Optional<Tokenizer> tokenizer = LanguageModel.tokenizer(folder);
     try {
-      table(made.read(), made.logits(), tokenizer, out);
+      table(
+          made.read(),
+          made.logits(),
+          id -> tokenizer.filter(t -> id < t.vocabSize()).map(t -> t.spell(id)),
+          out);
     } finally {
       tokenizer.ifPresent(Tokenizer::close);
     }
     return Moe.DONE;
+  }
+
+  private int gguf(PrintWriter out) {
+    placement.refuseFor(model);
+    expertsMemory.refuseFor(model);
+    if (!decoderIds.isEmpty()) {
+      throw new MoeException(
+          model + ": --decoder-ids is for encoder-decoder models, which this is not");
+    }
+    try (Engine opened = engine.open(model)) {
+      int[] read = ids.stream().mapToInt(Integer::intValue).toArray();
+      float[][] logits = opened.step(List.of(new Engine.Addition(opened.sequence(), read, true)));
+      if (json) {
+        print(logits, out);
+      } else {
+        table(ids, logits, id -> spelt(opened, id), out);
+      }
+    }
+    return Moe.DONE;
+  }
+
+  /** How a token looks; a file without a tokenizer that is known has logits all the same. */
+  private static Optional<String> spelt(Engine engine, int id) {
+    try {
+      return Optional.of(engine.tokenizer().spell(id)).filter(text -> !text.isEmpty());
+    } catch (EngineException e) {
+      return Optional.empty();
+    }
   }
 
   private ModelLogits made(Path folder) {
@@ -108,17 +149,20 @@ final class LogitsCommand implements Callable<Integer> {
   }
 
   private static void table(
-      List<Integer> ids, float[][] logits, Optional<Tokenizer> tokenizer, PrintWriter out) {
+      List<Integer> ids,
+      float[][] logits,
+      IntFunction<Optional<String>> spelling,
+      PrintWriter out) {
     TextTable table = new TextTable(8, 24);
     table.row("position", "token", "likeliest next tokens with their logits");
     for (int s = 0; s < logits.length; s++) {
       List<String> best = new ArrayList<>();
       for (int id : best(logits[s])) {
         best.add(
-            shown(id, tokenizer)
+            shown(id, spelling)
                 + String.format(Locale.ROOT, "%c%.3f", TextTable.NO_BREAK, logits[s][id]));
       }
-      table.row(String.valueOf(s), shown(ids.get(s), tokenizer), String.join("  ", best));
+      table.row(String.valueOf(s), shown(ids.get(s), spelling), String.join("  ", best));
     }
     table.print(out, 0);
   }
@@ -140,13 +184,12 @@ final class LogitsCommand implements Callable<Integer> {
     return best;
   }
 
-  private static String shown(int id, Optional<Tokenizer> tokenizer) {
-    String text =
-        tokenizer
-            .filter(t -> id < t.vocabSize())
-            .map(t -> TextTable.NO_BREAK + "'" + oneLine(t.spell(id)) + "'")
+  private static String shown(int id, IntFunction<Optional<String>> spelling) {
+    return id
+        + spelling
+            .apply(id)
+            .map(text -> TextTable.NO_BREAK + "'" + oneLine(text) + "'")
             .orElse("");
-    return id + text;
   }
 
   private static String oneLine(String text) {

@@ -48,6 +48,7 @@ public final class Moe implements Callable<Integer> {
           ChatCommand.class,
           LogitsCommand.class,
           InspectCommand.class,
+          PlanCommand.class,
           ConvertCommand.class,
           RouteCommand.class,
           ListCommand.class,

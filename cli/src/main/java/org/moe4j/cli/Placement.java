@@ -1,8 +1,10 @@
 package org.moe4j.cli;
 
+import java.nio.file.Path;
 import java.util.Optional;
 import org.moe4j.models.hf.LoadProgress;
 import org.moe4j.tensor.DType;
+import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.Device;
 import org.moe4j.train.Loading;
 import org.moe4j.train.config.RunSection;
@@ -25,24 +27,47 @@ final class Placement {
       converter = Type.class,
       description =
           "fp32 or bf16, of parameters and activations (default fp32 on the cpu, bf16 on cuda).")
-  private Optional<DType> dtype = Optional.empty();
+  private Optional<TypeName> dtype = Optional.empty();
 
-  /** Reads the names of the types that models compute in. */
-  static final class Type implements ITypeConverter<DType> {
+  /**
+   * The name of a type that models compute in. The type itself comes with libtorch's classes, which
+   * a command line that needs none of them does not load.
+   *
+   * @param whole fp32, else bf16
+   */
+  record TypeName(boolean whole) {
+    DType type() {
+      return whole ? DType.F32 : DType.BF16;
+    }
+  }
+
+  /** Reads such a name. */
+  static final class Type implements ITypeConverter<TypeName> {
     @Override
-    public DType convert(String name) {
+    public TypeName convert(String name) {
       return switch (name) {
-        case "fp32", "f32" -> DType.F32;
-        case "bf16" -> DType.BF16;
+        case "fp32", "f32" -> new TypeName(true);
+        case "bf16" -> new TypeName(false);
         default -> throw new TypeConversionException("'" + name + "' is neither fp32 nor bf16");
       };
+    }
+  }
+
+  /** Refuses flags that mean nothing for a GGUF file. */
+  void refuseFor(Path file) {
+    if (device == RunSection.Device.CUDA || dtype.isPresent()) {
+      throw new MoeException(
+          file
+              + ": "
+              + (dtype.isPresent() ? "--dtype" : "--device")
+              + " is for models in folders; a GGUF file runs on the CPU in its own types");
     }
   }
 
   /** Reading a model so. */
   Loading loading(LoadProgress progress) {
     Loading plain = Loading.on(device()).telling(progress);
-    return dtype.map(plain::in).orElse(plain);
+    return dtype.map(TypeName::type).map(plain::in).orElse(plain);
   }
 
   private Device device() {

@@ -121,12 +121,12 @@ class ChatCommandTest {
     StringWriter out = new StringWriter();
     StringWriter err = new StringWriter();
     LanguageModel language = LanguageModel.open(model, Device.CPU);
-    try (Chat chat = new Chat(language, Chat.template(model), Optional.empty());
+    Chat conversation = new Chat(language, Chat.template(model), Optional.empty());
+    try (Conversation chat = new FolderConversation(conversation, Sampling.at(1, 5), 8);
         ChatLines input = new Typed(lines)) {
       PrintWriter answers = new PrintWriter(out);
       int status =
-          new ChatLoop(chat, input, answers, new PrintWriter(err, true), Sampling.at(1, 5), 8)
-              .run();
+          new ChatLoop(chat, input, answers, new PrintWriter(err, true), 8).run();
       return new Run(status, out.toString(), err.toString());
     }
   }

@@ -14,6 +14,8 @@ import org.junit.jupiter.api.io.TempDir;
 import org.moe4j.Gating;
 import org.moe4j.MoeConfig;
 import org.moe4j.ParameterStore;
+import org.moe4j.engine.gguf.GgmlType;
+import org.moe4j.engine.gguf.GgufFile;
 import org.moe4j.models.AttentionConfig;
 import org.moe4j.models.Decoder;
 import org.moe4j.models.DecoderConfig;
@@ -88,6 +90,38 @@ class ConvertCommandTest {
         TrainCommandTest.moe("convert", in.toString(), "x", "--shard-size", "0");
     assertThat(wrong.status()).isEqualTo(2);
     assertThat(wrong.err()).contains("use a size such as 500m or 5g");
+  }
+
+  @Test
+  void writesGgufFilesAndRefusesWhatMakesNoSense() throws Exception {
+    Path in = model();
+    Path out = folder.resolve("out.gguf");
+    TrainCommandTest.Run run =
+        TrainCommandTest.moe("convert", in.toString(), out.toString(), "--type", "q8_0", "--json");
+    assertThat(run.status()).as(run.err()).isZero();
+    JsonNode json = new JsonMapper().readTree(run.out());
+    assertThat(json.path("architecture").stringValue()).isEqualTo("llama");
+    assertThat(json.path("remarks").path(0).stringValue()).contains("no tokenizer.json");
+    try (GgufFile file = GgufFile.open(out)) {
+      assertThat(file.tensor("blk.3.ffn_up_exps.weight").type()).isEqualTo(GgmlType.Q8_0);
+      assertThat(file.tensors()).hasSize(json.path("tensors").intValue());
+    }
+    assertThat(refusal("convert", in.toString(), out.toString())).contains("out.gguf exists");
+    assertThat(refusal("convert", out.toString(), "folder"))
+        .contains("GGUF files are not converted; give the folder with config.json");
+    assertThat(refusal("convert", in.toString(), "x.gguf", "--dtype", "bf16"))
+        .contains("--layout, --dtype and --shard-size are not for GGUF files; use --type");
+    assertThat(refusal("convert", in.toString(), "x", "--type", "q4_0"))
+        .contains("end OUT in .gguf");
+    assertThat(refusal("convert", in.toString(), "x.gguf", "--type", "q9"))
+        .contains("'q9': use f32, f16, bf16, q8_0, q6_k, q4_k or q4_0");
+    assertThat(entries()).containsExactlyInAnyOrder("in", "out.gguf");
+  }
+
+  private static String refusal(String... args) throws Exception {
+    TrainCommandTest.Run run = TrainCommandTest.moe(args);
+    assertThat(run.status()).isNotZero();
+    return run.err();
   }
 
   @Test

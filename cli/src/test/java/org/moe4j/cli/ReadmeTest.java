@@ -29,8 +29,26 @@ class ReadmeTest {
   @Test
   void theLibraryExampleCompilesAndRuns() throws Exception {
     String example = block("<!-- Example.java -->\n```java\n");
+    assertThat(ran("import org.moe4j.*;\nimport org.moe4j.tensor.*;\n", example))
+        .startsWith("load max/mean ")
+        .hasSizeGreaterThan(16);
+  }
+
+  @Test
+  void theEnginesExampleCompilesAndRuns() throws Exception {
+    Path model =
+        Path.of("..", "engine", "src", "test", "resources", "models", "llama-q8_0.gguf")
+            .toAbsolutePath();
+    String example =
+        block("<!-- EngineExample.java -->\n```java\n").replace("model.gguf", model.toString());
+    assertThat(ran("import java.nio.file.*;\nimport java.util.*;\nimport org.moe4j.engine.*;\n", example))
+        .containsPattern("(LENGTH|STOP) after \\d+ tokens");
+  }
+
+  /** What an example prints. */
+  private String ran(String imports, String example) throws Exception {
     String source =
-        "import org.moe4j.*;\nimport org.moe4j.tensor.*;\n"
+        imports
             + "public class Example {\n  public static void run() {\n"
             + example
             + "  }\n}\n";
@@ -47,7 +65,7 @@ class ReadmeTest {
                 List.of(new Source(source)))
             .call();
     assertThat(compiled).as(errors.toString()).isTrue();
-    assertThat(printed()).startsWith("load max/mean ").hasSizeGreaterThan(16);
+    return printed();
   }
 
   private String printed() throws Exception {

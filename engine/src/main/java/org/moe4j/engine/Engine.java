@@ -6,13 +6,13 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Consumer;
 import java.util.function.IntPredicate;
+import java.util.function.Predicate;
 import org.moe4j.engine.cache.Cache;
 import org.moe4j.engine.cache.CacheStatistics;
 import org.moe4j.engine.cache.PageLayout;
 import org.moe4j.engine.cache.PagePool;
-import java.util.function.Consumer;
-import java.util.function.Predicate;
 import org.moe4j.engine.gguf.GgufFile;
 import org.moe4j.engine.gguf.Metadata;
 import org.moe4j.engine.kernel.CachedHeads;
@@ -439,7 +439,9 @@ public final class Engine implements AutoCloseable {
         tokenizer().encodePrompt(prompt),
         how,
         part -> {
-          each.accept(part);
+          if (!part.isEmpty()) {
+            each.accept(part);
+          }
           return true;
         });
   }
@@ -447,10 +449,17 @@ public final class Engine implements AutoCloseable {
   /**
    * Continues a text of which the tokens are there.
    *
-   * @param each told of the text as it comes, in whole characters; false ends it
+   * @param each told after every token of the whole characters that came, if any did; false ends
+   *     the text
    */
   public Completion continueText(int[] prompt, Sampling how, Predicate<String> each) {
-    return new TextGeneration(this, how, each).run(prompt);
+    return new TextGeneration(this, how).one(prompt, each);
+  }
+
+  /** Continues several texts side by side; each becomes the same as if alone. */
+  public List<Completion> generate(List<String> prompts, Sampling how) {
+    return new TextGeneration(this, how)
+        .all(prompts.stream().map(tokenizer()::encodePrompt).toList());
   }
 
   /** Frees the model's memory; waits for a step that runs. */

@@ -3,83 +3,86 @@ package org.moe4j.engine;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
-import org.moe4j.engine.Completion.Finish;
-import org.moe4j.engine.text.TextOutput;
-import org.moe4j.engine.text.Tokenizer;
+import org.moe4j.engine.Generation.End;
 
-/** Continues a prompt as text. */
+/** Continues prompts as text. */
 final class TextGeneration {
   private final Engine engine;
-  private final Tokenizer tokenizer;
   private final Sampling how;
-  private final Predicate<String> each;
-  private final TextOutput output;
-  private final Sampler sampler;
-  private final List<Logprobs> logprobs = new ArrayList<>();
+
+  TextGeneration(Engine engine, Sampling how) {
+    Set<Integer> stop = new HashSet<>(how.stop());
+    stop.addAll(engine.tokenizer().ends());
+    this.engine = engine;
+    this.how = how.withStop(stop);
+  }
 
   /**
-   * @param each told of the text as it comes; false ends it
+   * One prompt.
+   *
+   * @param each told after every token of the text that came, if any did; false ends it
    */
-  TextGeneration(Engine engine, Sampling how, Predicate<String> each) {
-    this.engine = engine;
-    this.tokenizer = engine.tokenizer();
-    Set<Integer> stop = new HashSet<>(how.stop());
-    stop.addAll(tokenizer.ends());
-    this.how = how.withStop(stop);
-    this.each = each;
-    this.output = new TextOutput(tokenizer, how.stopTexts());
-    this.sampler = new Sampler(how);
+  Completion one(int[] prompt, Predicate<String> each) {
+    CompletionBuilder text = new CompletionBuilder(engine, how, prompt.length, each);
+    Sampler sampler = new Sampler(how);
+    try (Sequence sequence = engine.sequence()) {
+      float[] logits = engine.prompt(sequence, prompt);
+      for (int token : prompt) {
+        sampler.accept(token);
+      }
+      for (int made = 1; made <= how.tokens(); made++) {
+        int token = sampler.next(logits);
+        if (how.stop().contains(token)) {
+          return text.end(true);
+        }
+        sampler.accept(token);
+        boolean full = sequence.length() == engine.shape().context();
+        if (!text.token(token, logits) || made == how.tokens() || full) {
+          break;
+        }
+        logits = engine.step(List.of(new Engine.Addition(sequence, new int[] {token}, false)))[0];
+      }
+      return text.end(false);
+    }
   }
 
-  Completion run(int[] prompt) {
-    long begin = System.nanoTime();
-    Sequence sequence = engine.sequence();
-    float[] logits = engine.prompt(sequence, prompt);
-    for (int token : prompt) {
-      sampler.accept(token);
-    }
-    long first = System.nanoTime();
-    List<Integer> made = new ArrayList<>();
-    Finish finish = Finish.LENGTH;
-    while (made.size() < how.tokens()) {
-      int token = sampler.next(logits);
-      if (how.stop().contains(token)) {
-        finish = Finish.STOP;
-        break;
-      }
-      made.add(token);
-      sampler.accept(token);
-      if (how.logprobs() >= 0) {
-        logprobs.add(Logprobs.of(logits, token, how.logprobs()));
-      }
-      boolean wanted = tell(output.push(token));
-      if (!wanted || output.stopped()) {
-        finish = wanted ? Finish.STOP : Finish.CANCELLED;
-        break;
-      }
-      if (made.size() == how.tokens() || sequence.length() == engine.shape().context()) {
-        break;
-      }
-      logits = engine.step(List.of(new Engine.Addition(sequence, new int[] {token}, false)))[0];
-    }
-    String rest = output.finish();
-    if (finish != Finish.CANCELLED) {
-      tell(rest);
-    }
-    return new Completion(
-        output.text(),
-        made.stream().mapToInt(Integer::intValue).toArray(),
-        finish,
-        List.copyOf(logprobs),
-        prompt.length,
-        (first - begin) * 1e-9,
-        (System.nanoTime() - begin) * 1e-9);
-  }
+  /** Several prompts side by side, each as if alone. */
+  List<Completion> all(List<int[]> prompts) {
+    List<Optional<Completion>> done = new ArrayList<>();
+    List<EngineException> failures = new ArrayList<>();
+    try (Batch batch = engine.batch(BatchOptions.DEFAULT)) {
+      for (int i = 0; i < prompts.size(); i++) {
+        int[] prompt = prompts.get(i);
+        int at = i;
+        done.add(Optional.empty());
+        CompletionBuilder text = new CompletionBuilder(engine, how, prompt.length, part -> true);
+        batch.add(
+            prompt,
+            how,
+            new Generation.Listener() {
+              @Override
+              public boolean token(int token, float[] logits) {
+                return text.token(token, logits);
+              }
 
-  /** Whether more is wanted. */
-  private boolean tell(String part) {
-    return part.isEmpty() || each.test(part);
+              @Override
+              public void end(Generation generation) {
+                boolean stopped = generation.end().equals(Optional.of(End.STOP));
+                done.set(at, Optional.of(text.end(stopped)));
+                generation.failure().ifPresent(failures::add);
+              }
+            });
+      }
+      while (batch.size() > 0 && failures.isEmpty()) {
+        batch.step();
+      }
+    }
+    if (!failures.isEmpty()) {
+      throw failures.getFirst();
+    }
+    return done.stream().flatMap(Optional::stream).toList();
   }
 }

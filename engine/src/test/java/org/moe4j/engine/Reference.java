@@ -3,6 +3,7 @@ package org.moe4j.engine;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.IntStream;
 import org.moe4j.engine.gguf.GgufFile;
 import org.moe4j.engine.gguf.GgufTensor;
@@ -48,9 +49,9 @@ final class Reference {
     double[][] x = new double[n][width];
     for (int t = 0; t < n; t++) {
       for (int d = 0; d < width; d++) {
-        float e = tensor("token_embd.weight")[tokens[t] * width + d];
-        x[t][d] = e * number("embedding_scale", 1);
+        x[t][d] = tensor("token_embd.weight")[tokens[t] * width + d];
       }
+      add(x[t], x[t].clone(), number("embedding_scale", 1) - 1);
     }
     ReferenceAttention attention = new ReferenceAttention(this);
     double scale = number("residual_scale", 1);
@@ -72,9 +73,7 @@ final class Reference {
     for (int t = 0; t < n; t++) {
       double[] h = norm(x[t], 0, width, "output_norm");
       all[t] = times(output, 0, tensor(output + ".weight").length / width, h);
-      for (int i = 0; i < all[t].length; i++) {
-        all[t][i] /= number("logit_scale", 1);
-      }
+      add(all[t], all[t].clone(), 1 / number("logit_scale", 1) - 1);
     }
     return all;
   }
@@ -86,7 +85,8 @@ final class Reference {
     int experts = whole("expert_count", 0);
     double[] z = times(p + "ffn_gate_inp", 0, experts, h);
     double[] weights = new double[experts];
-    boolean sigmoid = whole("expert_gating_func", arch.equals("glm4moe") ? 2 : 1) == 2;
+    int gating = Set.of("glm4moe", "dots1", "minimax-m2").contains(arch) ? 2 : 1;
+    boolean sigmoid = whole("expert_gating_func", gating) == 2;
     double[] scores = sigmoid ? null : softmax(z);
     double[] ranks = new double[experts];
     for (int e = 0; e < experts; e++) {
@@ -99,7 +99,7 @@ final class Reference {
     int groups = whole("expert_group_count", 1);
     int size = experts / groups;
     int[] best =
-        IntStream.of(best(groupScores(ranks, groups), whole("expert_group_used_count", 1)))
+        IntStream.of(best(groupScores(ranks, groups, sigmoid ? 2 : 1), whole("expert_group_used_count", 1)))
             .flatMap(g -> IntStream.range(g * size, (g + 1) * size))
             .boxed()
             .sorted((a, b) -> Double.compare(ranks[b], ranks[a]))
@@ -126,16 +126,16 @@ final class Reference {
   private boolean normalised() {
     return metadata
         .flag(arch + ".expert_weights_norm")
-        .orElse(!arch.equals("olmoe") && !arch.equals("qwen2moe") && !arch.equals("deepseek2"));
+        .orElse(!Set.of("olmoe", "qwen2moe", "deepseek2", "deepseek", "dots1").contains(arch));
   }
 
-  private static double[] groupScores(double[] ranks, int groups) {
+  private static double[] groupScores(double[] ranks, int groups, int counted) {
     int size = ranks.length / groups;
     double[] scores = new double[groups];
     for (int g = 0; g < groups; g++) {
       double[] group = new double[size];
       System.arraycopy(ranks, g * size, group, 0, size);
-      for (int e : best(group, 2)) {
+      for (int e : best(group, counted)) {
         scores[g] += group[e];
       }
     }
@@ -178,10 +178,11 @@ final class Reference {
     for (int i = 0; i < n; i++) {
       square += x[at + i] * x[at + i] / n;
     }
+    float[] scales = tensor(name + ".weight");
+    float[] shifts = tensors.getOrDefault(name + ".bias", new float[n]);
     double[] y = new double[n];
     for (int i = 0; i < n; i++) {
-      y[i] = x[at + i] / Math.sqrt(square + 1e-5) * tensor(name + ".weight")[i];
-      y[i] += has(name + ".bias") ? tensor(name + ".bias")[i] : 0;
+      y[i] = x[at + i] / Math.sqrt(square + 1e-5) * scales[i] + shifts[i];
     }
     return y;
   }
@@ -189,12 +190,13 @@ final class Reference {
   /** Product with {@code rows} rows of a matrix from row {@code from} on, plus their bias. */
   double[] times(String name, int from, int rows, double[] x) {
     float[] w = tensor(name + ".weight");
+    float[] bias = tensors.getOrDefault(name + ".bias", new float[from + rows]);
     double[] y = new double[rows];
     for (int r = 0; r < rows; r++) {
       for (int c = 0; c < x.length; c++) {
         y[r] += w[(from + r) * x.length + c] * x[c];
       }
-      y[r] += has(name + ".bias") ? tensor(name + ".bias")[from + r] : 0;
+      y[r] += bias[from + r];
     }
     return y;
   }

@@ -6,7 +6,8 @@ import java.util.Set;
 /** Attention of the oracle: every head's keys and values are written out. */
 final class ReferenceAttention {
   private static final Set<String> ADJACENT =
-      Set.of("llama", "deepseek2", "granite", "granitemoe");
+      Set.of(
+          "llama", "deepseek2", "granite", "granitemoe", "deepseek", "ernie4_5", "ernie4_5-moe");
 
   private final Reference model;
   private final int heads;
@@ -15,6 +16,8 @@ final class ReferenceAttention {
   private final int value;
   private final int rotated;
   private final int rank;
+  private final double[] speeds;
+  private final double magnitude;
 
   ReferenceAttention(Reference model) {
     this.model = model;
@@ -24,6 +27,8 @@ final class ReferenceAttention {
     key = model.whole("attention.key_length_mla", model.whole("attention.key_length", 0));
     value = model.whole("attention.value_length_mla", model.whole("attention.value_length", 0));
     rotated = model.whole("rope.dimension_count", key);
+    speeds = speeds();
+    magnitude = magnitude();
   }
 
   /** What all heads of each token see. */
@@ -42,8 +47,11 @@ final class ReferenceAttention {
       if (rank > 0) {
         latent(p, h[t], t, q, k, v);
       } else {
-        q[t] = normed(model.times(p + "attn_q", 0, heads * key, h[t]), p + "attn_q_norm");
-        k[t] = normed(model.times(p + "attn_k", 0, keyHeads * key, h[t]), p + "attn_k_norm");
+        boolean late = model.arch.equals("hunyuan-moe");
+        q[t] = model.times(p + "attn_q", 0, heads * key, h[t]);
+        k[t] = model.times(p + "attn_k", 0, keyHeads * key, h[t]);
+        q[t] = late ? q[t] : normed(q[t], p + "attn_q_norm");
+        k[t] = late ? k[t] : normed(k[t], p + "attn_k_norm");
         v[t] = model.times(p + "attn_v", 0, keyHeads * value, h[t]);
         for (int i = 0; i < heads; i++) {
           turn(q[t], i * key, t);
@@ -51,6 +59,8 @@ final class ReferenceAttention {
         for (int i = 0; i < keyHeads; i++) {
           turn(k[t], i * key, t);
         }
+        q[t] = late ? normed(q[t], p + "attn_q_norm") : q[t];
+        k[t] = late ? normed(k[t], p + "attn_k_norm") : k[t];
         halve(k[t]);
         halve(v[t]);
       }
@@ -64,10 +74,13 @@ final class ReferenceAttention {
   /** Keys and values from the latent vector, which alone is cached with the rotated key. */
   private void latent(String p, double[] h, int t, double[][] q, double[][] k, double[][] v) {
     int plain = key - rotated;
+    boolean split = model.has(p + "attn_k_b.weight");
+    float[] keys = model.tensor(p + (split ? "attn_k_b.weight" : "attn_kv_b.weight"));
     if (model.has(p + "attn_q_a.weight")) {
       int size = model.tensor(p + "attn_q_a_norm.weight").length;
       double[] down = model.times(p + "attn_q_a", 0, size, h);
-      q[t] = model.times(p + "attn_q_b", 0, heads * key, model.norm(down, 0, size, p + "attn_q_a_norm"));
+      double[] normed = model.norm(down, 0, size, p + "attn_q_a_norm");
+      q[t] = model.times(p + "attn_q_b", 0, heads * key, normed);
     } else {
       q[t] = model.times(p + "attn_q", 0, heads * key, h);
     }
@@ -83,17 +96,13 @@ final class ReferenceAttention {
       turn(q[t], a * key + plain, t);
       for (int i = 0; i < plain; i++) {
         for (int d = 0; d < rank; d++) {
-          k[t][a * key + i] +=
-              c[d]
-                  * (model.has(p + "attn_k_b.weight")
-                      ? model.tensor(p + "attn_k_b.weight")[(a * rank + d) * plain + i]
-                      : model.tensor(p + "attn_kv_b.weight")[
-                          (a * (plain + value) + i) * rank + d]);
+          int at = split ? (a * rank + d) * plain + i : (a * (plain + value) + i) * rank + d;
+          k[t][a * key + i] += c[d] * keys[at];
         }
       }
       System.arraycopy(shared, 0, k[t], a * key + plain, rotated);
       double[] values =
-          model.has(p + "attn_v_b.weight")
+          split
               ? model.times(p + "attn_v_b", a * value, value, c)
               : model.times(p + "attn_kv_b", a * (plain + value) + plain, value, c);
       System.arraycopy(values, 0, v[t], a * value, value);
@@ -104,10 +113,11 @@ final class ReferenceAttention {
       String p, double[] q, double[][] k, double[][] v, int from, int t, int a, double[] to) {
     int shared = a / (heads / keyHeads);
     boolean sink = model.has(p + "attn_sinks.weight");
+    double scale = scale();
     double[] scores = new double[t + 1 - from + (sink ? 1 : 0)];
     for (int j = from; j <= t; j++) {
       for (int d = 0; d < key; d++) {
-        scores[j - from] += q[a * key + d] * k[j][shared * key + d] * scale();
+        scores[j - from] += q[a * key + d] * k[j][shared * key + d] * scale;
       }
     }
     if (sink) {
@@ -152,33 +162,42 @@ final class ReferenceAttention {
     return model.number("rope.scaling.yarn_log_multiplier", 0);
   }
 
-  private void turn(double[] x, int at, int position) {
-    int pairs = rotated / 2;
+  /** Angle of each pair at position 1. */
+  private double[] speeds() {
     double original = model.whole("rope.scaling.original_context_length", 256);
-    String divisors = original < 256 ? "rope_factors_long" : "rope_factors_short";
-    divisors = model.has("rope_freqs.weight") ? "rope_freqs" : divisors;
-    double size = model.number("rope.scaling.attn_factor", 1);
-    if (yarn() && logMultiplier() == 0) {
-      size *= 1 + 0.1 * Math.log(factor());
-    }
-    for (int i = 0; i < pairs; i++) {
+    String factors = original < 256 ? "rope_factors_long" : "rope_factors_short";
+    factors = model.has("rope_freqs.weight") ? "rope_freqs" : factors;
+    double[] all = new double[rotated / 2];
+    for (int i = 0; i < all.length; i++) {
       double speed = Math.pow(10000, -2.0 * i / rotated);
-      if (model.has(divisors + ".weight")) {
-        speed /= model.tensor(divisors + ".weight")[i];
+      if (model.has(factors + ".weight")) {
+        speed /= model.tensor(factors + ".weight")[i];
       }
       double divided = 1;
       if (yarn()) {
-        double low = Math.floor(turning(32, original));
+        double low = Math.max(0, Math.floor(turning(32, original)));
         double high = Math.ceil(turning(1, original));
-        divided = Math.clamp((i - Math.max(0, low)) / (high - Math.max(0, low)), 0, 1);
+        divided = Math.clamp((i - low) / (high - low), 0, 1);
       }
-      double angle = position * (speed / factor() * divided + speed * (1 - divided));
-      boolean adjacent = ADJACENT.contains(model.arch);
+      all[i] = speed / factor() * divided + speed * (1 - divided);
+    }
+    return all;
+  }
+
+  private double magnitude() {
+    double plain = model.number("rope.scaling.attn_factor", 1);
+    return yarn() && logMultiplier() == 0 ? plain * (1 + 0.1 * Math.log(factor())) : plain;
+  }
+
+  private void turn(double[] x, int at, int position) {
+    boolean adjacent = ADJACENT.contains(model.arch);
+    for (int i = 0; i < speeds.length; i++) {
+      double angle = position * speeds[i];
       int a = at + (adjacent ? 2 * i : i);
-      int b = at + (adjacent ? 2 * i + 1 : i + pairs);
+      int b = at + (adjacent ? 2 * i + 1 : i + speeds.length);
       double first = x[a];
-      x[a] = size * (first * Math.cos(angle) - x[b] * Math.sin(angle));
-      x[b] = size * (first * Math.sin(angle) + x[b] * Math.cos(angle));
+      x[a] = magnitude * (first * Math.cos(angle) - x[b] * Math.sin(angle));
+      x[b] = magnitude * (first * Math.sin(angle) + x[b] * Math.cos(angle));
     }
   }
 

@@ -92,6 +92,7 @@ class TextGenerationTest {
     Completion made = model.continueText(prompt, HOW, part -> !parts.add(part));
     assertThat(made.finish()).isEqualTo(Finish.CANCELLED);
     assertThat(parts).containsExactly(made.text());
+    assertThat(made.tokens()).hasSize(1);
   }
 
   @Test
@@ -115,6 +116,23 @@ class TextGenerationTest {
       assertThat(l.logprob()).isCloseTo(l.top().getFirst().logprob(), within(1e-12));
     }
     assertThat(complete(HOW.withTokens(5).withLogprobs(0)).logprobs().getFirst().top()).isEmpty();
+  }
+
+  @Test
+  void severalTextsBecomeWhatEachIsAlone() {
+    Sampling drawn = HOW.withTemperature(1).withSeed(3).withLogprobs(1);
+    List<String> prompts = List.of("hello", "a", "some longer prompt, \u00e9\u00e9", "hello");
+    List<Completion> together = model.generate(prompts, drawn);
+    assertThat(together).hasSize(4);
+    for (int i = 0; i < 4; i++) {
+      Completion alone = model.generate(prompts.get(i), drawn, part -> {});
+      assertThat(together.get(i).text()).isEqualTo(alone.text());
+      assertThat(together.get(i).tokens()).containsExactly(alone.tokens());
+      assertThat(together.get(i).finish()).isEqualTo(alone.finish());
+      assertThat(together.get(i).logprobs()).isEqualTo(alone.logprobs());
+    }
+    assertThatThrownBy(() -> model.generate(List.of("a", "\u00e9".repeat(200)), HOW))
+        .isInstanceOf(EngineException.class);
   }
 
   @Test

@@ -1,7 +1,11 @@
 package org.moe4j.engine;
 
+import java.io.IOException;
+import java.lang.foreign.ValueLayout;
 import java.net.URISyntaxException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -40,6 +44,25 @@ public final class TinyModels {
         to,
         m -> m.replaceAll((key, value) -> key.endsWith(".context_length") ? context : value),
         (tensor, row, values) -> {});
+  }
+
+  /** A copy of a model in which a row of a tensor is {@code pattern} over and over. */
+  static Path overwritten(String name, Path to, String tensor, long row, byte[] pattern)
+      throws IOException, URISyntaxException {
+    byte[] all = Files.readAllBytes(path(name));
+    byte[] old;
+    try (GgufFile file = GgufFile.open(path(name))) {
+      GgufTensor t = file.tensor(tensor);
+      old = t.data().asSlice(row * t.rowBytes(), t.rowBytes()).toArray(ValueLayout.JAVA_BYTE);
+    }
+    int at = 0;
+    while (!Arrays.equals(all, at, at + old.length, old, 0, old.length)) {
+      at++;
+    }
+    for (int i = 0; i < old.length; i++) {
+      all[at + i] = pattern[i % pattern.length];
+    }
+    return Files.write(to, all);
   }
 
   /** Changes a row of a tensor. */

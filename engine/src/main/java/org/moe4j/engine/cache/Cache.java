@@ -103,8 +103,8 @@ public final class Cache implements AutoCloseable {
   }
 
   private Page next() {
-    if (reserved == 0 && !reserve((pages.size() + 1) * PageLayout.POSITIONS)) {
-      throw new EngineException("the budget for keys and values is used up");
+    if (reserved == 0) {
+      throw new IllegalStateException("a page that was not reserved");
     }
     Page page = pool.take();
     reserved--;

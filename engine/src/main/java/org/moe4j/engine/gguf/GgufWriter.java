@@ -13,31 +13,57 @@ import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.Map;
 import java.util.function.LongConsumer;
+import java.util.stream.IntStream;
 import org.moe4j.engine.EngineException;
 
 /**
- * Writes GGUF files, version 3, little-endian. Rows are asked for one at a time, so a model of any
- * size is written in little memory; the file appears whole or not at all.
+ * Writes GGUF files, version 3, little-endian. Rows are asked for one at a time and a few megabytes
+ * of them quantised on all threads at once, so a model of any size is written in little memory; the
+ * file appears whole or not at all.
  */
 public final class GgufWriter {
   private static final int ALIGNMENT = 32;
 
-  /** Gives the rows of a tensor. */
+  /** Numbers that are quantised at once. */
+  private static final int BATCH = 1 << 20;
+
+  /** Gives the rows of a tensor, asked for in order. */
   @FunctionalInterface
   public interface Rows {
     /** Fills {@code into} with row {@code row} of all stacked matrices. */
     void read(long row, float[] into);
   }
 
+  /** Gives the rows of a tensor in its type's own blocks, asked for in order. */
+  @FunctionalInterface
+  public interface StoredRows {
+    /** Fills {@code into} with the bytes of row {@code row} of all stacked matrices. */
+    void read(long row, byte[] into);
+  }
+
+  /** What a tensor holds. */
+  public sealed interface Content {
+    /** Numbers, to be put into the type's blocks. */
+    record Numbers(Rows rows) implements Content {}
+
+    /** Blocks as they are; any type. */
+    record Blocks(StoredRows rows) implements Content {}
+  }
+
   /**
    * A tensor to be written.
    *
-   * @param type one of {@link Quantise#TYPES}
+   * @param type of numbers one of {@link Quantise#TYPES}
    * @param shape sizes, the fastest-running dimension first
-   * @param rows its numbers
+   * @param content its rows
    */
   @SuppressWarnings("ArrayRecordComponent") // handed over, never compared
-  public record Item(String name, GgmlType type, long[] shape, Rows rows) {
+  public record Item(String name, GgmlType type, long[] shape, Content content) {
+    /** A tensor of numbers. */
+    public Item(String name, GgmlType type, long[] shape, Rows rows) {
+      this(name, type, shape, new Content.Numbers(rows));
+    }
+
     private long rowCount() {
       long rows = 1;
       for (int i = 1; i < shape.length; i++) {
@@ -46,7 +72,8 @@ public final class GgufWriter {
       return rows;
     }
 
-    private long bytes() {
+    /** Bytes in the file, without padding. */
+    public long bytes() {
       return Math.multiplyExact(type.bytes(shape[0]), rowCount());
     }
   }
@@ -57,7 +84,7 @@ public final class GgufWriter {
    * Writes {@code file}.
    *
    * @param metadata Long (u32 where it fits, else i64), Double (f32), Boolean, String, and lists as
-   *     long[] (i32), double[] (f32), String[]
+   *     long[] (i32), double[] (f32), boolean[], String[]
    * @param progress told of the bytes of tensors written so far
    * @throws EngineException if the file cannot be written or a tensor not be stored
    */
@@ -96,28 +123,65 @@ public final class GgufWriter {
       throws IOException {
     long done = 0;
     for (Item item : items) {
-      int columns = Math.toIntExact(item.shape[0]);
-      float[] row = new float[columns];
-      byte[] stored = new byte[Math.toIntExact(item.type.bytes(columns))];
-      ByteBuffer batch = ByteBuffer.allocate(Math.max(stored.length, 1 << 20));
-      for (long r = 0; r < item.rowCount(); r++) {
-        item.rows.read(r, row);
-        try {
-          Quantise.row(item.type, row, 0, columns, MemorySegment.ofArray(stored), 0);
-        } catch (EngineException e) {
-          throw new EngineException(
-              "tensor " + item.name + ", row " + r + ": " + e.getMessage(), e);
-        }
-        if (batch.remaining() < stored.length) {
-          drain(channel, batch.flip());
-          batch.clear();
-        }
-        batch.put(stored);
-        done += stored.length;
+      int perRow = Math.toIntExact(item.type.bytes(item.shape[0]));
+      int most = (int) Math.max(1, Math.min(BATCH / item.shape[0], item.rowCount()));
+      Batch batch = new Batch(item, most, perRow);
+      for (long r = 0; r < item.rowCount(); r += most) {
+        int n = (int) Math.min(most, item.rowCount() - r);
+        batch.fill(r, n);
+        drain(channel, ByteBuffer.wrap(batch.stored, 0, n * perRow));
+        done += (long) n * perRow;
         progress.accept(done);
       }
-      drain(channel, batch.flip());
       drain(channel, ByteBuffer.allocate(padding(item.bytes())));
+    }
+  }
+
+  /** Some rows of a tensor, in its blocks. */
+  private static final class Batch {
+    private final Item item;
+    private final int columns;
+    private final int perRow;
+    private final byte[] stored;
+    private final float[] row;
+    private final float[] numbers;
+
+    Batch(Item item, int rows, int perRow) {
+      this.item = item;
+      this.columns = Math.toIntExact(item.shape[0]);
+      this.perRow = perRow;
+      this.stored = new byte[Math.multiplyExact(rows, perRow)];
+      this.row = new float[columns];
+      this.numbers = new float[Math.multiplyExact(rows, columns)];
+    }
+
+    void fill(long from, int rows) {
+      switch (item.content) {
+        case Content.Blocks(StoredRows source) -> {
+          byte[] one = new byte[perRow];
+          for (int i = 0; i < rows; i++) {
+            source.read(from + i, one);
+            System.arraycopy(one, 0, stored, i * perRow, perRow);
+          }
+        }
+        case Content.Numbers(Rows source) -> {
+          for (int i = 0; i < rows; i++) {
+            source.read(from + i, row);
+            System.arraycopy(row, 0, numbers, i * columns, columns);
+          }
+          MemorySegment to = MemorySegment.ofArray(stored);
+          IntStream.range(0, rows).parallel().forEach(i -> quantise(from + i, i, to));
+        }
+      }
+    }
+
+    private void quantise(long place, int i, MemorySegment to) {
+      try {
+        Quantise.row(item.type, numbers, i * columns, columns, to, (long) i * perRow);
+      } catch (EngineException e) {
+        throw new EngineException(
+            "tensor " + item.name + ", row " + place + ": " + e.getMessage(), e);
+      }
     }
   }
 
@@ -195,6 +259,13 @@ public final class GgufWriter {
           int32(9).int32(6).int64(list.length);
           for (double v : list) {
             int32(Float.floatToRawIntBits((float) v));
+          }
+          yield this;
+        }
+        case boolean[] list -> {
+          int32(9).int32(7).int64(list.length);
+          for (boolean v : list) {
+            out.write(v ? 1 : 0);
           }
           yield this;
         }

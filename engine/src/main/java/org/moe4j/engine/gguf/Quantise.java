@@ -51,7 +51,7 @@ public final class Quantise {
       long p = offset + (long) b * type.bytes();
       switch (type) {
         case F32 -> to.set(FLOAT, p, from[first]);
-        case F16 -> to.set(SHORT, p, Float.floatToFloat16(from[first]));
+        case F16 -> to.set(SHORT, p, half(from[first]));
         case BF16 -> to.set(SHORT, p, bf16(from[first]));
         case Q8_0 -> q8(from, first, to, p);
         case Q4_0 -> q4(from, first, to, p);
@@ -63,6 +63,15 @@ public final class Quantise {
 
   private static String names() {
     return TYPES.stream().map(GgmlType::label).sorted().toList().toString();
+  }
+
+  /** In half precision, which ends at 65504. */
+  private static short half(float x) {
+    short stored = Float.floatToFloat16(x);
+    if (Float.isInfinite(Float.float16ToFloat(stored))) {
+      throw new EngineException("number or scale " + x + " is too large for f16; use bf16 or f32");
+    }
+    return stored;
   }
 
   /** Round to nearest, ties to even. */
@@ -83,7 +92,7 @@ public final class Quantise {
     }
     float d = most / 127;
     float inverse = d == 0 ? 0 : 1 / d;
-    to.set(SHORT, p, Float.floatToFloat16(d));
+    to.set(SHORT, p, half(d));
     for (int i = 0; i < 32; i++) {
       to.set(ValueLayout.JAVA_BYTE, p + 2 + i, (byte) round(x[at + i] * inverse));
     }
@@ -96,7 +105,7 @@ public final class Quantise {
     }
     float d = extreme / -8;
     float inverse = d == 0 ? 0 : 1 / d;
-    to.set(SHORT, p, Float.floatToFloat16(d));
+    to.set(SHORT, p, half(d));
     for (int i = 0; i < 16; i++) {
       int low = Math.min(15, (int) (x[at + i] * inverse + 8.5f));
       int high = Math.min(15, (int) (x[at + 16 + i] * inverse + 8.5f));
@@ -117,8 +126,8 @@ public final class Quantise {
       mostScale = Math.max(mostScale, scale[b]);
       mostLess = Math.max(mostLess, less[b]);
     }
-    short d = Float.floatToFloat16(mostScale / 63);
-    short min = Float.floatToFloat16(mostLess / 63);
+    short d = half(mostScale / 63);
+    short min = half(mostLess / 63);
     to.set(SHORT, p, d);
     to.set(SHORT, p + 2, min);
     float wideD = Float.float16ToFloat(d);
@@ -215,7 +224,7 @@ public final class Quantise {
       scale[b] = symmetric(x, at + 16 * b);
       extreme = Math.abs(scale[b]) > Math.abs(extreme) ? scale[b] : extreme;
     }
-    short d = Float.floatToFloat16(extreme == 0 ? 0 : extreme / -128);
+    short d = half(extreme == 0 ? 0 : extreme / -128);
     to.set(SHORT, p + 208, d);
     float wide = Float.float16ToFloat(d);
     int[] codes = new int[256];

@@ -22,6 +22,14 @@ interface AttentionKernels {
       float[] out,
       int outAt);
 
+  /**
+   * See {@link CachedHeads#scores}, of {@link LatentHeads}; {@code half} ints for a position. Of
+   * each product 16 sums over every sixteenth int are made of the ints' low and high numbers, then
+   * added as in {@link Tree}.
+   */
+  void latentScores(
+      MemorySegment page, long at, int half, float[] q, int rows, float[] out, int to, int stride);
+
   /** See {@link CachedHeads#scores}, of {@link ByteHeads}: a product's scale comes last. */
   void byteScores(
       MemorySegment page,

@@ -2,6 +2,7 @@ package org.moe4j.engine.kernel;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 
 /** Attention number by number: the fallback, and what vectors must equal. */
 final class AttentionScalars implements AttentionKernels {
@@ -44,6 +45,34 @@ final class AttentionScalars implements AttentionKernels {
           int sum = outAt + r * 2 * half + i;
           out[sum] = Math.fma(Numbers.half(both, i >= half), weight, out[sum]);
         }
+      }
+    }
+  }
+
+  @Override
+  public void latentScores(
+      MemorySegment page, long at, int half, float[] q, int rows, float[] out, int to, int stride) {
+    float[] low = new float[16];
+    float[] high = new float[16];
+    for (int r = 0; r < rows; r++) {
+      for (int p = 0; p < CachedHeads.PAGE; p++) {
+        Arrays.fill(low, 0f);
+        Arrays.fill(high, 0f);
+        for (int i = 0; i < half; i++) {
+          int both = page.get(INT, at + ((long) p * half + i) * 4);
+          int y = r * 2 * half + i;
+          low[i % 16] = Math.fma(Numbers.half(both, false), q[y], low[i % 16]);
+          high[i % 16] = Math.fma(Numbers.half(both, true), q[y + half], high[i % 16]);
+        }
+        for (int i = 0; i < 16; i++) {
+          low[i] += high[i];
+        }
+        for (int apart = 8; apart > 0; apart /= 2) {
+          for (int i = 0; i < apart; i++) {
+            low[i] += low[i + apart];
+          }
+        }
+        out[to + r * stride + p] = low[0];
       }
     }
   }

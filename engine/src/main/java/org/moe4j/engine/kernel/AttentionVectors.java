@@ -56,6 +56,22 @@ final class AttentionVectors implements AttentionKernels {
   }
 
   @Override
+  public void latentScores(
+      MemorySegment page, long at, int half, float[] q, int rows, float[] out, int to, int stride) {
+    float[] sums = new float[4 * 256];
+    int r = 0;
+    while (r < rows) {
+      int some = r + 4 <= rows ? 4 : 1;
+      for (int p = 0; p < CachedHeads.PAGE; p += 16) {
+        long keys = page.address() + at + 4L * p * half;
+        int place = to + r * stride + p;
+        LatentVectors.scores(keys, half, q, r * 2 * half, some, sums, out, place, stride);
+      }
+      r += some;
+    }
+  }
+
+  @Override
   public void byteScores(
       MemorySegment page,
       long at,

@@ -8,7 +8,7 @@ import org.moe4j.engine.CacheType;
  * does with them. Products run over dimensions in order and sums over positions in order, so their
  * bits depend neither on the width of vectors nor on how many queries share a pass.
  */
-public sealed interface CachedHeads permits HalfHeads, ByteHeads {
+public sealed interface CachedHeads permits HalfHeads, ByteHeads, LatentHeads {
   /** Positions of a page. */
   int PAGE = 64;
 
@@ -18,6 +18,13 @@ public sealed interface CachedHeads permits HalfHeads, ByteHeads {
       case F16 -> new HalfHeads(keySize, valueSize);
       case Q8 -> new ByteHeads(keySize, valueSize);
     };
+  }
+
+  /** The same where values are the first numbers of keys, kept once where that can be. */
+  static CachedHeads latent(CacheType type, int keySize, int valueSize) {
+    return type == CacheType.F16 && keySize % 32 == 0
+        ? new LatentHeads(keySize)
+        : of(type, keySize, valueSize);
   }
 
   /** Bytes of a page of one head, keys and values: a multiple of 64. */

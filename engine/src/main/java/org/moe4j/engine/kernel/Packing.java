@@ -14,7 +14,7 @@ public final class Packing {
   private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
   private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
 
-  private final Slabs slabs;
+  private final NativeMemory memory;
   private final boolean exact;
   private final Optional<MachineKernels> machine;
 
@@ -24,7 +24,7 @@ public final class Packing {
    * @param exact whether activations are to stay floats everywhere: slower
    */
   public Packing(Arena arena, boolean exact) {
-    this.slabs = new Slabs(arena);
+    this.memory = new NativeMemory(arena);
     this.exact = exact;
     this.machine = exact ? Optional.empty() : MachineChoice.wanted();
   }
@@ -53,8 +53,9 @@ public final class Packing {
     if (!packs(type) && stored.isNative()) {
       return matrix(type, rows, columns, stored);
     }
-    MemorySegment to = slabs.allocate(bytes(type, rows, columns));
+    MemorySegment to = memory.allocate(bytes(type, rows, columns), 64);
     pack(type, stored, rows, columns, to);
+    NativeMemory.forget(stored);
     return matrix(type, rows, columns, to);
   }
 
@@ -115,28 +116,35 @@ public final class Packing {
   private static void interleave(MemorySegment stored, int rows, int columns, MemorySegment to) {
     long rowBytes = GgmlType.Q4_0.bytes(columns);
     for (int r = 0; r < rows; r += r % 16 == 15 ? 17 : 1) {
+      long a = r * rowBytes;
       long at = (long) (r / 32) * 32 * rowBytes + r % 32 * 4L;
-      if (r + 16 < rows) {
-        interleave(stored, r * rowBytes, (r + 16) * rowBytes, rowBytes, to, at);
-      } else {
-        interleave(stored, r * rowBytes, rowBytes, to, at);
-      }
+      row(stored, a, r + 16 < rows ? a + 16 * rowBytes : a, a + rowBytes, to, at);
     }
   }
 
-  private static void interleave(
-      MemorySegment stored, long low, long high, long rowBytes, MemorySegment to, long at) {
-    for (long n = 0; n < rowBytes; n += 2) {
-      int both = (stored.get(SHORT, low + n) & 0xffff) | (stored.get(SHORT, high + n) << 16);
-      to.set(INT, at + n * 32, both);
+  /** The loop ends at an address: counted ones over long indices are compiled less well. */
+  private static void row(
+      MemorySegment stored, long low, long high, long end, MemorySegment to, long at) {
+    long b = high;
+    long target = at;
+    for (long a = low; a != end; a += 18) {
+      pair(stored, a, b, to, target);
+      b += 18;
+      target += Q4Matrix.BLOCK_BYTES;
     }
   }
 
-  /** A row without the one that it would lie beside. */
-  private static void interleave(
-      MemorySegment stored, long low, long rowBytes, MemorySegment to, long at) {
-    for (long n = 0; n < rowBytes; n += 2) {
-      to.set(INT, at + n * 32, stored.get(SHORT, low + n) & 0xffff);
-    }
+  /** Rows that lack the one 16 further on lie beside themselves. */
+  private static void pair(MemorySegment stored, long a, long b, MemorySegment to, long at) {
+    to.set(INT, at, (stored.get(SHORT, a) & 0xffff) | (stored.get(SHORT, b) << 16));
+    two(stored.get(INT, a + 2), stored.get(INT, b + 2), to, at + 64);
+    two(stored.get(INT, a + 6), stored.get(INT, b + 6), to, at + 192);
+    two(stored.get(INT, a + 10), stored.get(INT, b + 10), to, at + 320);
+    two(stored.get(INT, a + 14), stored.get(INT, b + 14), to, at + 448);
+  }
+
+  private static void two(int a, int b, MemorySegment to, long at) {
+    to.set(INT, at, (a & 0xffff) | (b << 16));
+    to.set(INT, at + 64, (a >>> 16) | (b & 0xffff0000));
   }
 }

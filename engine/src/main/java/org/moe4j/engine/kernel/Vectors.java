@@ -2,7 +2,6 @@ package org.moe4j.engine.kernel;
 
 import static jdk.incubator.vector.VectorOperators.ASHR;
 import static jdk.incubator.vector.VectorOperators.LSHL;
-import static jdk.incubator.vector.VectorOperators.LSHR;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -46,6 +45,7 @@ final class Vectors {
 
   private static final float TWO_112 = 0x1p112f;
   private static final int HALF_BITS = 0x8fffe000;
+  private static final int EXPONENT = 0x0f800000;
 
   private Vectors() {}
 
@@ -82,16 +82,6 @@ final class Vectors {
         ByteVector.fromMemorySegment(B, ALL, at, LE).convertShape(VectorOperators.B2I, I, 0);
   }
 
-  /** L bytes as ints, 0 to 255. */
-  static IntVector unsignedBytes(long at) {
-    if (L == 4) {
-      return quad(at).lanewise(LSHR, 24);
-    }
-    return (IntVector)
-        ByteVector.fromMemorySegment(B, ALL, at, LE)
-            .convertShape(VectorOperators.ZERO_EXTEND_B2I, I, 0);
-  }
-
   /** Four bytes, each in the high end of a lane: no vector is as short as they are. */
   private static IntVector quad(long at) {
     return IntVector.broadcast(I, bits(at)).lanewise(LSHL, QUAD);
@@ -105,13 +95,10 @@ final class Vectors {
 
   /** Half-precision numbers in the low 16 bits as floats, infinities and NaN among them. */
   static FloatVector half(IntVector bits) {
-    FloatVector finite =
-        bits.lanewise(LSHL, 13).and(HALF_BITS).reinterpretAsFloats().mul(TWO_112);
-    VectorMask<Float> beyond = finite.abs().compare(VectorOperators.GE, 65536f);
-    return finite
-        .reinterpretAsInts()
-        .lanewise(VectorOperators.OR, 0x7f800000, beyond.cast(I))
-        .reinterpretAsFloats();
+    IntVector placed = bits.lanewise(LSHL, 13).and(HALF_BITS);
+    IntVector finite = placed.reinterpretAsFloats().mul(TWO_112).reinterpretAsInts();
+    VectorMask<Integer> beyond = placed.and(EXPONENT).compare(VectorOperators.EQ, EXPONENT);
+    return finite.lanewise(VectorOperators.OR, 0x7f800000, beyond).reinterpretAsFloats();
   }
 
   static void put(FloatVector v, long at) {

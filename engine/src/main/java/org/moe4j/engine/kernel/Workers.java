@@ -1,6 +1,7 @@
 package org.moe4j.engine.kernel;
 
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
@@ -11,7 +12,11 @@ import org.jspecify.annotations.Nullable;
  * Calls come from one thread at a time.
  */
 public final class Workers implements AutoCloseable {
+  /** Rounds to spin for the next call before sleeping: some 0.2 ms. */
   private static final int SPINS = 20_000;
+
+  /** Rounds to spin for the others' last jobs before letting other threads have the core. */
+  private static final int PATIENCE = 2_000;
 
   /** A numbered piece of work. */
   @FunctionalInterface
@@ -25,6 +30,7 @@ public final class Workers implements AutoCloseable {
   }
 
   private final Thread[] threads;
+  private final AtomicIntegerArray asleep;
   private final AtomicInteger next = new AtomicInteger();
   private final AtomicInteger busy = new AtomicInteger();
   private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
@@ -36,6 +42,7 @@ public final class Workers implements AutoCloseable {
   /** With {@code count} threads, of which the caller of {@link #run} is one. */
   public Workers(int count) {
     threads = new Thread[count - 1];
+    asleep = new AtomicIntegerArray(count);
     for (int i = 0; i < threads.length; i++) {
       int worker = i + 1;
       threads[i] = Thread.ofPlatform().daemon().name("moe4j-" + worker).start(() -> serve(worker));
@@ -63,12 +70,18 @@ public final class Workers implements AutoCloseable {
     next.set(0);
     busy.set(threads.length);
     epoch++;
-    for (Thread t : threads) {
-      LockSupport.unpark(t);
+    for (int i = 0; i < threads.length; i++) {
+      if (asleep.get(i + 1) != 0) {
+        LockSupport.unpark(threads[i]);
+      }
     }
     take(0);
-    while (busy.get() > 0) {
-      Thread.onSpinWait();
+    for (int spins = 0; busy.get() > 0; spins++) {
+      if (spins < PATIENCE) {
+        Thread.onSpinWait();
+      } else {
+        LockSupport.parkNanos(this, 10_000);
+      }
     }
     Throwable thrown = failure.getAndSet(null);
     if (thrown instanceof RuntimeException e) {
@@ -97,7 +110,11 @@ public final class Workers implements AutoCloseable {
         if (++spins < SPINS) {
           Thread.onSpinWait();
         } else {
-          LockSupport.park(this);
+          asleep.set(worker, 1);
+          if (epoch == seen && !closed) {
+            LockSupport.park(this);
+          }
+          asleep.set(worker, 0);
         }
       }
       if (!closed) {

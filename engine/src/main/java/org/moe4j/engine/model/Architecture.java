@@ -24,7 +24,14 @@ public enum Architecture {
   GRANITE("granite", Pairing.ADJACENT, Gating.SOFTMAX, true),
   GRANITEMOE("granitemoe", Pairing.ADJACENT, Gating.SOFTMAX, true),
   GPT_OSS("gpt-oss", Pairing.HALVES, Gating.CHOSEN, false),
-  GLM4MOE("glm4moe", Pairing.HALVES, Gating.SIGMOID, false);
+  GLM4MOE("glm4moe", Pairing.HALVES, Gating.SIGMOID, false),
+  /** DeepSeekMoE, of before latent attention. */
+  DEEPSEEK("deepseek", Pairing.ADJACENT, Gating.SOFTMAX, false),
+  DOTS1("dots1", Pairing.HALVES, Gating.SIGMOID, false),
+  ERNIE4_5("ernie4_5", Pairing.ADJACENT, Gating.SOFTMAX, true),
+  ERNIE4_5_MOE("ernie4_5-moe", Pairing.ADJACENT, Gating.SOFTMAX, true),
+  HUNYUAN_MOE("hunyuan-moe", Pairing.HALVES, Gating.SOFTMAX, true),
+  MINIMAX_M2("minimax-m2", Pairing.HALVES, Gating.SIGMOID, true);
 
   /** Which two numbers of a head rotary embedding turns together. */
   public enum Pairing {
@@ -64,6 +71,16 @@ public enum Architecture {
   /** True if the weights of a token's experts sum to 1 where the file does not say. */
   boolean normalised() {
     return normalised;
+  }
+
+  /** The tensor that scales the input of a layer's feed-forward part. */
+  String forwardNorm() {
+    return this == GPT_OSS || this == GLM4MOE ? "post_attention_norm" : "ffn_norm";
+  }
+
+  /** True if queries and keys are rotated before they are normalised. */
+  boolean rotatesFirst() {
+    return this == HUNYUAN_MOE;
   }
 
   /** True if every other layer sees a window alone, beginning with the first. */

@@ -19,7 +19,7 @@ final class AttentionBlock {
     this.shape = shape;
     this.products = products;
     AttentionShape a = shape.attention();
-    this.heads = new HeadAttention(a, shape.epsilon(), rotary, products);
+    this.heads = new HeadAttention(shape, rotary, products);
     this.latent =
         a.latent().map(l -> new LatentAttention(a, l, shape.epsilon(), rotary, products));
     this.attended = new Activations(a.outputWidth());

@@ -1,6 +1,8 @@
 package org.moe4j.engine.model;
 
 import java.util.Optional;
+import org.moe4j.engine.CacheType;
+import org.moe4j.engine.kernel.CachedHeads;
 
 /**
  * Sizes of attention.
@@ -38,6 +40,13 @@ public record AttentionShape(
     int querySize() {
       return plain + rotated;
     }
+  }
+
+  /** How keys and values are cached. */
+  public CachedHeads cached(CacheType type) {
+    return latent.isPresent()
+        ? CachedHeads.latent(type, keySize, valueSize)
+        : CachedHeads.of(type, keySize, valueSize);
   }
 
   /** Numbers of all keys of a token. */

@@ -35,7 +35,7 @@ final class FeedForward {
     this.dense = new GatedNetworks(width, shape.hidden(), clamped, products);
     this.experts = new GatedNetworks(width, shape.mixture().hidden(), clamped, products);
     this.shared = new GatedNetworks(width, sharedWidth(model), clamped, products);
-    this.routing = new Routing(shape.mixture());
+    this.routing = new Routing(shape.mixture(), products.workers().count());
   }
 
   private static int sharedWidth(Weights model) {
@@ -77,9 +77,9 @@ final class FeedForward {
       routing.reserve(n);
     }
     products.multiply(input, n, List.of(router.logits()), List.of(logits));
-    for (int t = 0; t < n; t++) {
-      routing.choose(t, logits, t * count, router.preference());
-    }
+    products.each(
+        n,
+        (t, worker) -> routing.choose(t, logits, t * count, router.preference(), worker));
     routing.sort(n);
   }
 

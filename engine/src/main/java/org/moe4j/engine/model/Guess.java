@@ -27,7 +27,7 @@ final class Guess {
     this.layers = model.layers();
     this.source = model.experts();
     this.products = products;
-    this.routing = new Routing(shape);
+    this.routing = new Routing(shape, 1);
     this.input = new Activations(model.shape().width());
     this.logits = new float[MOST * shape.experts()];
     input.reserve(MOST);
@@ -47,7 +47,7 @@ final class Guess {
     }
     products.multiply(input, n, List.of(router.logits()), List.of(logits));
     for (int t = 0; t < n; t++) {
-      routing.choose(t, logits, t * shape.experts(), router.preference());
+      routing.choose(t, logits, t * shape.experts(), router.preference(), 0);
     }
     source.guess(next, likeliest(n));
   }

@@ -8,6 +8,7 @@ import org.moe4j.engine.model.Layer.HeadWeights;
 final class HeadAttention {
   private final AttentionShape shape;
   private final float epsilon;
+  private final boolean rotatesFirst;
   private final Products products;
   private final Rotary rotary;
   private final CachedAttention attention;
@@ -15,9 +16,10 @@ final class HeadAttention {
   private float[] k = {};
   private float[] v = {};
 
-  HeadAttention(AttentionShape shape, float epsilon, Rotary rotary, Products products) {
-    this.shape = shape;
-    this.epsilon = epsilon;
+  HeadAttention(Shape model, Rotary rotary, Products products) {
+    this.shape = model.attention();
+    this.epsilon = model.epsilon();
+    this.rotatesFirst = model.architecture().rotatesFirst();
     this.products = products;
     this.rotary = rotary;
     this.attention = new CachedAttention(shape, products);
@@ -54,10 +56,15 @@ final class HeadAttention {
   }
 
   private void prepare(float[] rows, int at, int heads, Norm norm, int t) {
+    if (rotatesFirst) {
+      rotary.turn(rows, at, heads, shape.keySize(), t);
+    }
     int width = heads * shape.keySize();
     for (int i = 0; norm.size() > 0 && i < width; i += norm.size()) {
       norm.apply(rows, at + i, epsilon, rows, at + i);
     }
-    rotary.turn(rows, at, heads, shape.keySize(), t);
+    if (!rotatesFirst) {
+      rotary.turn(rows, at, heads, shape.keySize(), t);
+    }
   }
 }

@@ -18,9 +18,7 @@ record LayerLoader(Shape shape, Tensors tensors) {
     return new Layer(
         tensors.norm(p + "attn_norm", shape.width()),
         shape.attention().latent().isPresent() ? latent(p) : heads(p),
-        tensors.norm(
-            p + (tensors.has(p + "ffn_norm.weight") ? "ffn_norm" : "post_attention_norm"),
-            shape.width()),
+        tensors.norm(p + shape.architecture().forwardNorm(), shape.width()),
         routes
             ? Optional.of(
                 new Layer.Router(
@@ -86,14 +84,28 @@ record LayerLoader(Shape shape, Tensors tensors) {
   private Layer.HeadWeights heads(String p) {
     AttentionShape a = shape.attention();
     int queries = a.heads() * a.keySize();
+    List<Affine> qkv = inputs(p, queries);
     return new Layer.HeadWeights(
-        tensors.affine(p + "attn_q", shape.width(), queries),
-        tensors.affine(p + "attn_k", shape.width(), a.keyWidth()),
-        tensors.affine(p + "attn_v", shape.width(), a.valueWidth()),
+        qkv.get(0),
+        qkv.get(1),
+        qkv.get(2),
         tensors.norm(p + "attn_q_norm", a.keySize(), queries),
         tensors.norm(p + "attn_k_norm", a.keySize(), a.keyWidth()),
         tensors.numbers(p + "attn_sinks.weight", a.heads()),
         tensors.affine(p + "attn_output", a.outputWidth(), shape.width()));
+  }
+
+  /** Matrices of queries, keys and values, which some files stack in this order. */
+  private List<Affine> inputs(String p, int queries) {
+    AttentionShape a = shape.attention();
+    if (tensors.has(p + "attn_qkv.weight")) {
+      return tensors.stacked(
+          p + "attn_qkv", shape.width(), queries, a.keyWidth(), a.valueWidth());
+    }
+    return List.of(
+        tensors.affine(p + "attn_q", shape.width(), queries),
+        tensors.affine(p + "attn_k", shape.width(), a.keyWidth()),
+        tensors.affine(p + "attn_v", shape.width(), a.valueWidth()));
   }
 
   private Layer.LatentWeights latent(String p) {

@@ -10,21 +10,25 @@ final class Routing {
   /** What other programs keep sums of weights above: the least normal number of 16 bits. */
   private static final double LEAST_SUM = 6.103515625e-5;
 
+  /** The rank of an expert that a token has. */
+  private static final double TAKEN = Double.NaN;
+
   private final MixtureShape shape;
   private final int used;
-  private final double[] scores;
-  private final double[] ranks;
+  private final double[][] scores;
+  private final double[][] ranks;
   private int[] chosen = {};
   private float[] weights = {};
   private int[] slots = {};
   private int[] tokens = {};
   private final int[] starts;
 
-  Routing(MixtureShape shape) {
+  /** For tokens that {@code workers} threads choose for. */
+  Routing(MixtureShape shape, int workers) {
     this.shape = shape;
     this.used = shape.used();
-    this.scores = new double[shape.experts()];
-    this.ranks = new double[shape.experts()];
+    this.scores = new double[workers][shape.experts()];
+    this.ranks = new double[workers][shape.experts()];
     this.starts = new int[shape.experts() + 1];
   }
 
@@ -42,25 +46,26 @@ final class Routing {
    *
    * @param preference of each expert, which counts in the choice alone; or none
    */
-  void choose(int token, float[] logits, int at, float[] preference) {
-    score(logits, at);
+  void choose(int token, float[] logits, int at, float[] preference, int worker) {
+    double[] p = scores[worker];
+    score(p, logits, at);
+    double[] rank = ranks[worker];
     boolean direct = preference.length == 0 && shape.groups() == 1;
-    for (int e = 0; e < ranks.length; e++) {
-      ranks[e] = direct ? logits[at + e] : scores[e];
-    }
-    for (int e = 0; e < preference.length; e++) {
-      ranks[e] += preference[e];
+    for (int e = 0; e < rank.length; e++) {
+      double x = direct ? logits[at + e] : p[e];
+      x = preference.length == 0 ? x : x + preference[e];
+      rank[e] = Double.isNaN(x) ? Double.NEGATIVE_INFINITY : x;
     }
     if (shape.groups() > 1) {
-      bestGroups();
+      bestGroups(rank);
     }
     double sum = 0;
     for (int i = 0; i < used; i++) {
-      int best = best(0, ranks.length);
+      int best = best(rank);
       chosen[token * used + i] = best;
-      weights[token * used + i] = (float) scores[best];
-      sum += scores[best];
-      ranks[best] = Double.NEGATIVE_INFINITY;
+      weights[token * used + i] = (float) p[best];
+      sum += p[best];
+      rank[best] = TAKEN;
     }
     boolean divided = shape.normalised() || shape.gating() == Gating.CHOSEN;
     for (int i = token * used; i < (token + 1) * used; i++) {
@@ -70,43 +75,48 @@ final class Routing {
   }
 
   /** The experts' scores; their softmax where only the chosen count is left for the sum to make. */
-  private void score(float[] logits, int at) {
+  private void score(double[] p, float[] logits, int at) {
     if (shape.gating() == Gating.SIGMOID) {
-      for (int e = 0; e < scores.length; e++) {
-        scores[e] = 1 / (1 + StrictMath.exp(-(double) logits[at + e]));
+      for (int e = 0; e < p.length; e++) {
+        p[e] = 1 / (1 + StrictMath.exp(-(double) logits[at + e]));
       }
       return;
     }
     float most = Float.NEGATIVE_INFINITY;
-    for (int e = 0; e < scores.length; e++) {
+    for (int e = 0; e < p.length; e++) {
       most = Math.max(most, logits[at + e]);
     }
     double all = 0;
-    for (int e = 0; e < scores.length; e++) {
-      scores[e] = StrictMath.exp((double) logits[at + e] - most);
-      all += scores[e];
+    for (int e = 0; e < p.length; e++) {
+      p[e] = StrictMath.exp((double) logits[at + e] - most);
+      all += p[e];
     }
-    for (int e = 0; e < scores.length; e++) {
-      scores[e] /= all;
+    for (int e = 0; e < p.length; e++) {
+      p[e] /= all;
     }
   }
 
-  private int best(int from, int to) {
-    int best = from;
-    for (int e = from + 1; e < to; e++) {
-      best = ranks[e] > ranks[best] ? e : best;
+  /** The first of those with the largest rank that are not taken. */
+  private static int best(double[] rank) {
+    int best = 0;
+    for (int e = 1; e < rank.length; e++) {
+      best = rank[e] > rank[best] || Double.isNaN(rank[best]) ? e : best;
     }
     return best;
   }
 
-  /** Leaves the groups whose two best experts have the largest sums (DeepSeek-V3). */
-  private void bestGroups() {
-    int size = ranks.length / shape.groups();
+  /**
+   * Leaves the best groups: by the sum of their two best experts where each has a score of its own
+   * (DeepSeek-V3), by the best expert alone under softmax (DeepSeek-V2).
+   */
+  private void bestGroups(double[] rank) {
+    int size = rank.length / shape.groups();
     double[] sums = new double[shape.groups()];
     for (int g = 0; g < sums.length; g++) {
-      double[] sorted = Arrays.copyOfRange(ranks, g * size, (g + 1) * size);
+      double[] sorted = Arrays.copyOfRange(rank, g * size, (g + 1) * size);
       Arrays.sort(sorted);
-      sums[g] = sorted[size - 1] + (size > 1 ? sorted[size - 2] : 0);
+      boolean two = shape.gating() == Gating.SIGMOID && size > 1;
+      sums[g] = sorted[size - 1] + (two ? sorted[size - 2] : 0);
     }
     for (int dropped = shape.usedGroups(); dropped < sums.length; dropped++) {
       int worst = 0;
@@ -114,7 +124,7 @@ final class Routing {
         worst = sums[g] <= sums[worst] ? g : worst;
       }
       sums[worst] = Double.POSITIVE_INFINITY;
-      Arrays.fill(ranks, worst * size, (worst + 1) * size, Double.NEGATIVE_INFINITY);
+      Arrays.fill(rank, worst * size, (worst + 1) * size, Double.NEGATIVE_INFINITY);
     }
   }
 

@@ -73,6 +73,10 @@ public record Shape(
     MixtureShape mixture = mixture(path, m, p, architecture);
     String epsilon = p + "attention.layer_norm_rms_epsilon";
     double logits = m.number(p + "logit_scale").orElse(1);
+    if (!(logits > 0)) {
+      throw new EngineException(
+          path + ": " + p + "logit_scale is " + logits + ", expected more than 0");
+    }
     return new Shape(
         architecture,
         Math.toIntExact(file.tensor("token_embd.weight").rows()),
@@ -87,19 +91,20 @@ public record Shape(
             ? optional(m, p + "feed_forward_length", 0, MOST)
             : m.require(p + "feed_forward_length", 1, MOST),
         new Scales(
-            (float) m.number(p + "embedding_scale").orElse(1),
-            (float) m.number(p + "residual_scale").orElse(1),
+            scale(m, p + "embedding_scale"),
+            scale(m, p + "residual_scale"),
             (float) (1 / logits)));
   }
 
   private static AttentionShape attention(
       Metadata m, String p, int heads, int keySize, Architecture architecture) {
+    double scale = m.number(p + "attention.scale").orElse(0);
     return new AttentionShape(
         heads,
         Math.max(1, optional(m, p + "attention.head_count_kv", heads, heads)),
         keySize,
         Math.max(1, optional(m, p + "attention.value_length", keySize, MOST_HEADS)),
-        (float) m.number(p + "attention.scale").orElse(1 / Math.sqrt(keySize)),
+        (float) (scale == 0 ? 1 / Math.sqrt(keySize) : scale),
         architecture.windowed() ? m.require(p + "attention.sliding_window", 1, MOST) : 0,
         architecture.windowed(),
         Optional.empty());
@@ -149,7 +154,6 @@ public record Shape(
               + used
               + " to a token");
     }
-    double scale = m.number(p + "expert_weights_scale").orElse(1);
     return new MixtureShape(
         experts,
         used,
@@ -158,9 +162,15 @@ public record Shape(
             ? architecture.gating()
             : Gating.numbered(path, m.whole(p + "expert_gating_func").getAsLong()),
         m.flag(p + "expert_weights_norm").orElse(architecture.normalised()),
-        scale == 0 ? 1 : (float) scale,
+        scale(m, p + "expert_weights_scale"),
         groups,
         usedGroups);
+  }
+
+  /** 1 if it is 0 or not there. */
+  private static float scale(Metadata m, String key) {
+    double scale = m.number(key).orElse(1);
+    return scale == 0 ? 1 : (float) scale;
   }
 
   private static int optional(Metadata m, String key, int otherwise, int most) {

@@ -1,5 +1,6 @@
 package org.moe4j.engine.model;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.moe4j.engine.EngineException;
@@ -34,6 +35,21 @@ record Tensors(GgufFile file, Packing packing) {
   /** A matrix and the bias that goes with it, if the file has one. */
   Affine affine(String name, int columns, int rows) {
     return new Affine(matrix(name, columns, rows), numbers(name + ".bias", rows));
+  }
+
+  /** Matrices of so many rows that lie one after the other in one tensor, with their biases. */
+  List<Affine> stacked(String name, int columns, int... rows) {
+    int all = Arrays.stream(rows).sum();
+    GgufTensor tensor = checked(name + WEIGHT, columns, all, 1);
+    float[] bias = numbers(name + ".bias", all);
+    List<Affine> parts = new ArrayList<>();
+    int from = 0;
+    for (int count : rows) {
+      float[] part = bias.length == 0 ? bias : Arrays.copyOfRange(bias, from, from + count);
+      parts.add(new Affine(packing.packRows(tensor, from, count), part));
+      from += count;
+    }
+    return parts;
   }
 
   /** A norm. */

@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
@@ -25,8 +26,8 @@ import org.moe4j.engine.model.ExpertTensors;
  * Experts on disk behind a cache of some for each layer. Threads of its own read and pack; they are
  * never interrupted, as that would close the files. What is missing is read first, in the order in
  * which it was asked for; guessed experts of a later layer when nothing else is to be read, into
- * spare memory: they drive nothing out before they are asked for. A guess that was wrong is given
- * up between two parts of it.
+ * spare memory, as far as guesses came true before: they drive nothing out before they are asked for.
+ * One that was wrong is given up between two parts of it.
  */
 public final class ExpertStore implements ExpertSource {
   private final Packing packing;
@@ -41,6 +42,7 @@ public final class ExpertStore implements ExpertSource {
   private final Deque<Load> urgent = new ArrayDeque<>();
   private final List<Load> early = new ArrayList<>();
   private final Deque<Integer> guesses = new ArrayDeque<>();
+  private final Trust trust;
   private int guessedLayer;
   private int reading;
   private @Nullable Asked asked;
@@ -49,6 +51,8 @@ public final class ExpertStore implements ExpertSource {
   private long hits;
   private long misses;
   private long bytesRead;
+  private long guessesTold;
+  private long guessesRight;
   private long guessesRead;
   private long guessesUsed;
   private long waitNanos;
@@ -79,6 +83,7 @@ public final class ExpertStore implements ExpertSource {
       Disk disk) {
     this.packing = packing;
     this.sizes = sizes;
+    this.trust = new Trust(sizes.ahead());
     this.sources = new Sources(disk);
     try {
       Map<Long, Slots> slots = new HashMap<>();
@@ -132,6 +137,8 @@ public final class ExpertStore implements ExpertSource {
         throw new IllegalStateException("experts are still asked for; close that request first");
       }
       guesses.clear();
+      int right = trust.asked(guessedLayer == layer ? experts : new int[0]);
+      guessesRight += right;
       Asked now = new Asked(from, experts);
       asked = now;
       // All that are here count as used before any of them can be driven out.
@@ -229,11 +236,14 @@ public final class ExpertStore implements ExpertSource {
     try {
       guesses.clear();
       guessedLayer = layer;
-      for (int e : experts) {
-        if (guesses.size() < sizes.ahead() && !from.lru().holds(e)) {
-          guesses.add(e);
-        }
-      }
+      int[] missing =
+          Arrays.stream(experts)
+              .filter(e -> !from.lru().holds(e))
+              .limit(sizes.ahead())
+              .toArray();
+      guessesTold += missing.length;
+      int trusted = trust.told(missing);
+      Arrays.stream(missing).limit(trusted).forEach(guesses::add);
       work.signalAll();
     } finally {
       lock.unlock();
@@ -337,7 +347,15 @@ public final class ExpertStore implements ExpertSource {
   public OffloadStatistics statistics() {
     lock.lock();
     try {
-      return new OffloadStatistics(hits, misses, bytesRead, guessesRead, guessesUsed, waitNanos);
+      return new OffloadStatistics(
+          hits,
+          misses,
+          bytesRead,
+          guessesTold,
+          guessesRight,
+          guessesRead,
+          guessesUsed,
+          waitNanos);
     } finally {
       lock.unlock();
     }

@@ -6,23 +6,32 @@ package org.moe4j.engine.offload;
  * @param hits asked-for experts that were in memory
  * @param misses those that were not, whether their reading had been begun on a guess or not
  * @param bytesRead from disk
+ * @param guesses experts not in memory that were guessed to be asked for next
+ * @param guessesRight those of them that were, whether they were read ahead or not
  * @param guessesRead experts whose reading was begun on a guess
  * @param guessesUsed those of them that were then asked for
  * @param waitNanos how long the computation stood still for the disk
  */
 public record OffloadStatistics(
-    long hits, long misses, long bytesRead, long guessesRead, long guessesUsed, long waitNanos) {
+    long hits,
+    long misses,
+    long bytesRead,
+    long guesses,
+    long guessesRight,
+    long guessesRead,
+    long guessesUsed,
+    long waitNanos) {
   /** Nothing done yet. */
-  public static final OffloadStatistics NONE = new OffloadStatistics(0, 0, 0, 0, 0, 0);
+  public static final OffloadStatistics NONE = new OffloadStatistics(0, 0, 0, 0, 0, 0, 0, 0);
 
   /** The part of asked-for experts that were in memory; 0 if none was asked for. */
   public double hitRate() {
     return part(hits, hits + misses);
   }
 
-  /** The part of experts read on a guess that were then used; 0 if none was read so. */
+  /** The part of guessed experts that were asked for; 0 if none was guessed. */
   public double guessAccuracy() {
-    return part(guessesUsed, guessesRead);
+    return part(guessesRight, guesses);
   }
 
   /** What was done after {@code earlier}. */
@@ -31,6 +40,8 @@ public record OffloadStatistics(
         hits - earlier.hits,
         misses - earlier.misses,
         bytesRead - earlier.bytesRead,
+        guesses - earlier.guesses,
+        guessesRight - earlier.guessesRight,
         guessesRead - earlier.guessesRead,
         guessesUsed - earlier.guessesUsed,
         waitNanos - earlier.waitNanos);

@@ -68,7 +68,7 @@ record Footprint(
       packed.put(Role.OUTPUT, matrices(file.tensor("token_embd.weight"), packing));
     }
     AttentionShape a = shape.attention();
-    CachedHeads heads = CachedHeads.of(options.cacheType(), a.keySize(), a.valueSize());
+    CachedHeads heads = a.cached(options.cacheType());
     return new Footprint(
         shape,
         stored,

@@ -47,7 +47,7 @@ public record MemoryPlan(
   /** Tokens that keys and values are kept for unless told otherwise. */
   private static final int CONTEXT = 4096;
 
-  private static final int READERS = 2;
+  private static final int READERS = 3;
   private static final int LEAST_SPARES = 2;
 
   /**
@@ -100,11 +100,30 @@ public record MemoryPlan(
         offload);
   }
 
-  /** What many texts need, but not more than a quarter of the budget if it is small. */
+  /**
+   * Options with room for keys and values of {@code context} tokens.
+   *
+   * @throws EngineException if the model was not made for so many
+   */
+  public static EngineOptions withContext(GgufFile file, EngineOptions options, int context) {
+    Footprint parts = Footprint.of(file, options);
+    if (context < 1 || context > parts.shape().context()) {
+      throw new EngineException(
+          file.path()
+              + ": a context of "
+              + context
+              + " tokens; it was made for 1 to "
+              + parts.shape().context());
+    }
+    long bytes = PageLayout.pages(context) * parts.pages().bytes();
+    return options.withCache(bytes, Math.min(bytes, options.keptBytes()));
+  }
+
+  /** What many texts need, but not more than an eighth of the budget if it is small. */
   private static long cache(Footprint parts, long budget, long least) {
     long page = parts.pages().bytes();
     long wanted = PageLayout.pages(Math.min(CONTEXT, parts.shape().context())) * page;
-    long most = Math.min(budget / 4, budget - least) / page * page;
+    long most = Math.min(budget / 8, budget - least) / page * page;
     return Math.max(page, Math.min(wanted, most));
   }
 

@@ -23,7 +23,7 @@ public enum Role {
   }
 
   /** That of the tensor of this name. */
-  static Role of(String tensor) {
+  public static Role of(String tensor) {
     String name = tensor.replaceFirst("^blk\\.\\d+\\.", "");
     boolean layer = name.length() < tensor.length();
     if (!layer) {

@@ -24,7 +24,11 @@ class UnpackerTest {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment from = arena.allocate(stored.byteSize()).copyFrom(stored);
       MemorySegment to = arena.allocate(count * 4L, 64);
-      Unpacker.of(type).unpack(from.address(), count, to.address());
+      long codes = arena.allocate(CodeRow.BYTES, 64).address();
+      for (int c = 0; c < count; c += CodeRow.COLUMNS) {
+        int n = Math.min(CodeRow.COLUMNS, count - c);
+        Unpacker.unpack(type, from.address() + type.bytes(c), n, codes, to.address() + 4L * c);
+      }
       MemorySegment.copy(to, ValueLayout.JAVA_FLOAT, 0, numbers, 0, count);
     }
     return numbers;

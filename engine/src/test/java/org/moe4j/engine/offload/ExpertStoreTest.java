@@ -179,8 +179,32 @@ class ExpertStoreTest {
       OffloadStatistics s = store.statistics();
       assertThat(s.guessesRead()).isEqualTo(5);
       assertThat(s.guessesUsed()).isEqualTo(1);
+      assertThat(s.guessesRight()).isEqualTo(1);
       assertThat(s.guessAccuracy()).isEqualTo(0.2);
       assertThat(s.misses()).isEqualTo(5);
+    }
+  }
+
+  @Test
+  void guessesThatDoNotComeTrueAreNotReadAnyMoreUntilTheyDo() {
+    try (ExpertStore store = stored.store(StoredExperts.sizes(2, 4, 2, 1), disk)) {
+      take(store, 1, 0, 1);
+      for (int i = 0; i < 100; i++) {
+        store.guess(1, new int[] {5, 6});
+        store.awaitQuiet();
+        take(store, 1, 0);
+      }
+      long read = store.statistics().guessesRead();
+      assertThat(read).isBetween(2L, 60L);
+      for (int i = 0; i < 100; i++) {
+        store.guess(1, new int[] {5 + i % 2, 7});
+        store.awaitQuiet();
+        take(store, 1, 0, 5 + i % 2);
+      }
+      OffloadStatistics s = store.statistics();
+      assertThat(s.guesses()).isBetween(390L, 400L);
+      assertThat(s.guessesRight()).isBetween(90L, 100L);
+      assertThat(s.guessesRead() - read).isBetween(20L, 80L).isEqualTo(s.guessesUsed());
     }
   }
 

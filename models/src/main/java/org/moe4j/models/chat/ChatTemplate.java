@@ -88,6 +88,20 @@ public final class ChatTemplate {
     return new ChatTemplate(templates, specialTokens(root), clock);
   }
 
+  /**
+   * A template that stands elsewhere, for instance in the metadata of a GGUF file.
+   *
+   * @param origin where, for messages
+   * @param specialTokens what templates see as {@code bos_token} and so on
+   * @param clock that templates see
+   * @throws MoeException if it is not valid
+   */
+  public static ChatTemplate of(
+      String origin, String source, Map<String, String> specialTokens, Clock clock) {
+    return new ChatTemplate(
+        Map.of(DEFAULT, parsed(origin, source)), Map.copyOf(specialTokens), clock);
+  }
+
   private static Map<String, String> specialTokens(JsonNode root) {
     Map<String, String> tokens = new HashMap<>();
     for (Map.Entry<String, JsonNode> entry : root.properties()) {

@@ -45,7 +45,7 @@ public final class DiskTensor {
   }
 
   /** The next {@code n} rows (indices of dimension 0) are this view of the parameter. */
-  DiskTensor rows(long n, Parameter parameter, UnaryOperator<Tensor> view) {
+  public DiskTensor rows(long n, Parameter parameter, UnaryOperator<Tensor> view) {
     Part part = new Part(parameter, view, covered, Math.multiplyExact(n, perRow));
     try (Scope scope = Scope.open()) {
       Tensor target = part.tensor();
@@ -60,12 +60,12 @@ public final class DiskTensor {
   }
 
   /** The next {@code n} rows are the whole parameter. */
-  DiskTensor rows(long n, Parameter parameter) {
+  public DiskTensor rows(long n, Parameter parameter) {
     return rows(n, parameter, UnaryOperator.identity());
   }
 
   /** All rows are this view of the parameter. */
-  DiskTensor all(Parameter parameter, UnaryOperator<Tensor> view) {
+  public DiskTensor all(Parameter parameter, UnaryOperator<Tensor> view) {
     if (shape.isEmpty()) {
       return rows(1, parameter, view);
     }

@@ -4,17 +4,19 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.stream.Collectors;
 import org.moe4j.models.Decoder;
 import org.moe4j.models.DecoderConfig;
+import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Fp8Blocks;
 import org.moe4j.tensor.StoredTensor;
 import org.moe4j.tensor.StoredTensors;
 
 /** A checkpoint folder whose configuration and headers were read, and no weights yet. */
-final class OpenCheckpoint implements AutoCloseable {
+public final class OpenCheckpoint implements AutoCloseable {
   private final ConfigFile file;
   private final Family family;
   private final Quantisation quantisation;
@@ -34,7 +36,7 @@ final class OpenCheckpoint implements AutoCloseable {
    *
    * @throws org.moe4j.tensor.MoeException if it holds no checkpoint of a known family
    */
-  static OpenCheckpoint open(Path folder) {
+  public static OpenCheckpoint open(Path folder) {
     ConfigFile file = ConfigFile.read(folder);
     Families.of(file);
     StoredTensors weights = HfCheckpoint.weights(folder);
@@ -46,15 +48,22 @@ final class OpenCheckpoint implements AutoCloseable {
     }
   }
 
-  DecoderConfig config() {
+  /** The decoder that it describes. */
+  public DecoderConfig config() {
     return config;
+  }
+
+  /** The {@code model_type} of its configuration. */
+  public String modelType() {
+    return family.modelType();
   }
 
   Family family() {
     return family;
   }
 
-  SpecialTokens tokens() {
+  /** The special tokens of its configuration. */
+  public SpecialTokens tokens() {
     return new SpecialTokens(
         first(file.integers("bos_token_id")),
         file.integers("eos_token_id"),
@@ -79,6 +88,21 @@ final class OpenCheckpoint implements AutoCloseable {
     WeightMap names = family.names(model, layout);
     names.requireCovers(model.parameters().all());
     return WeightLoader.sources(weights, names, name -> family.ignores(name, config), quantisation);
+  }
+
+  /** The stored tensors, under their own names. */
+  public StoredTensors stored() {
+    return weights;
+  }
+
+  /**
+   * The weights of {@code model} as the F32 tensors of another map, one parameter or one expert in
+   * memory at a time.
+   *
+   * @throws org.moe4j.tensor.MoeException if tensors are missing, unexpected or of another shape
+   */
+  public WeightStream stream(Decoder model, WeightMap target, LoadProgress progress) {
+    return new WeightStream(sources(model, layout()), target, Optional.of(DType.F32), progress);
   }
 
   /** What the file holds beside {@code sources}, without a meaning for the model, by name. */

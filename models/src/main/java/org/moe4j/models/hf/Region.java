@@ -40,13 +40,23 @@ record Region(DiskTensor.Part part, List<Long> sizes, List<Long> strides, long o
     return stacked ? n / p.tensor().size(0) : n;
   }
 
-  /** True if it lies in one unit of so many elements. */
-  boolean isWithin(long unit) {
+  /** Its last element in the parameter. */
+  private long last() {
     long last = offset;
     for (int d = 0; d < sizes.size(); d++) {
       last += (sizes.get(d) - 1) * strides.get(d);
     }
-    return offset / unit == last / unit;
+    return last;
+  }
+
+  /** True if it lies in one unit of so many elements. */
+  boolean isWithin(long unit) {
+    return offset / unit == last() / unit;
+  }
+
+  /** True unless one of them ends before the other begins: they may then share elements. */
+  boolean meets(Region other) {
+    return offset <= other.last() && other.offset <= last();
   }
 
   /** True if each index of dimension 0 is another unit, from the first to the last. */

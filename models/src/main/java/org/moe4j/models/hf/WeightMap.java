@@ -30,12 +30,12 @@ public final class WeightMap {
   private final Map<String, DiskTensor> tensors = new LinkedHashMap<>();
 
   /** The disk tensor {@code name} is the whole parameter. */
-  void whole(String name, Parameter parameter) {
+  public void whole(String name, Parameter parameter) {
     part(name, parameter, UnaryOperator.identity());
   }
 
   /** The disk tensor {@code name} is a part of the parameter and has the view's shape. */
-  void part(String name, Parameter parameter, UnaryOperator<Tensor> view) {
+  public void part(String name, Parameter parameter, UnaryOperator<Tensor> view) {
     try (Scope scope = Scope.open()) {
       tensor(name, view.apply(parameter.tensor().detach()).shape()).all(parameter, view);
     }
@@ -45,7 +45,7 @@ public final class WeightMap {
    * A disk tensor of the given shape, whose parts are named next: {@link DiskTensor#rows} for runs
    * of its rows, {@link DiskTensor#all} for a single part of another shape or order.
    */
-  DiskTensor tensor(String name, long... shape) {
+  public DiskTensor tensor(String name, long... shape) {
     DiskTensor made = new DiskTensor(name, shape);
     if (tensors.put(name, made) != null) {
       throw new IllegalStateException("the disk name " + name + " is used twice");
@@ -59,7 +59,7 @@ public final class WeightMap {
   }
 
   /** The tensors in order. */
-  List<DiskTensor> list() {
+  public List<DiskTensor> list() {
     return List.copyOf(tensors.values());
   }
 

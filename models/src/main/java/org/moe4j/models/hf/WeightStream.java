@@ -23,7 +23,7 @@ import org.moe4j.tensor.Tensor;
  * The tensors of one map made from the tensors of another, with one parameter, or one expert of a
  * stack, in memory at a time.
  */
-final class WeightStream implements AutoCloseable {
+public final class WeightStream implements AutoCloseable {
   /** A parameter, or one expert of it, and its first element there. */
   private record Unit(String parameter, long start) {}
 
@@ -39,6 +39,7 @@ final class WeightStream implements AutoCloseable {
   private long done;
   private @Nullable Unit held;
   private @Nullable Tensor copy;
+  private final Set<Fill> filled = new HashSet<>();
 
   /**
    * A stream.
@@ -115,8 +116,11 @@ final class WeightStream implements AutoCloseable {
     return new Unit(name, slice.offset() / unit * unit);
   }
 
-  /** The target's tensors, to be written in this order. */
-  List<SafetensorsWriter.Item> items(WeightMap target) {
+  /**
+   * The target's tensors, to be written in this order. Their pieces' values belong to the stream
+   * and change with the next piece.
+   */
+  public List<SafetensorsWriter.Item> items(WeightMap target) {
     List<SafetensorsWriter.Item> items = new ArrayList<>();
     for (DiskTensor tensor : target.list()) {
       DType dtype = dtype(tensor.parts().getFirst().parameter());
@@ -156,35 +160,31 @@ final class WeightStream implements AutoCloseable {
 
   private Tensor values(Region slice, DType dtype) {
     Unit unit = unit(slice);
-    Tensor filled = copy;
-    if (filled == null || !unit.equals(held)) {
+    List<Fill> from = fills.getOrDefault(unit, List.of());
+    Tensor made = copy;
+    if (made == null || !unit.equals(held)) {
       close();
-      filled = filled(unit, dtype);
-      copy = filled;
+      made = unfilled(unit, from, dtype);
+      copy = made;
       held = unit;
+    }
+    for (Fill fill : from) {
+      if (fill.region().meets(slice) && filled.add(fill)) {
+        Region region = fill.region();
+        fill.source().read(region.part().from(), region.in(made, unit.start()));
+      }
     }
     done += slice.part().count() * dtype.bytes();
     progress.at(done, total);
-    return slice.in(filled, unit.start());
+    return slice.in(made, unit.start());
   }
 
-  private Tensor filled(Unit unit, DType dtype) {
-    List<Fill> from = fills.getOrDefault(unit, List.of());
+  private Tensor unfilled(Unit unit, List<Fill> from, DType dtype) {
     boolean scaled = from.stream().anyMatch(f -> !(f.source() instanceof WeightSource.Plain));
     boolean direct = !scaled || dtype == DType.F32 || dtype == DType.BF16;
     long elements = unitOf.getOrDefault(unit.parameter(), 0L);
     try (Scope scope = Scope.open()) {
-      Tensor made = Tensor.empty(direct ? dtype : DType.F32, Device.CPU, elements).keep();
-      try {
-        for (Fill fill : from) {
-          Region region = fill.region();
-          fill.source().read(region.part().from(), region.in(made, unit.start()));
-        }
-        return made;
-      } catch (RuntimeException e) {
-        made.close();
-        throw e;
-      }
+      return Tensor.empty(direct ? dtype : DType.F32, Device.CPU, elements).keep();
     }
   }
 
@@ -194,6 +194,7 @@ final class WeightStream implements AutoCloseable {
     Tensor old = copy;
     copy = null;
     held = null;
+    filled.clear();
     if (old != null) {
       old.close();
     }

@@ -12,19 +12,18 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
-import org.moe4j.engine.machine.HugePages;
 
-class SlabsTest {
-  private static final int[] SIZES = {1, 64, 65, 100_000, 3 << 20, 17 << 20, 40 << 20};
+class NativeMemoryTest {
+  private static final int[] SIZES = {1, 64, 65, 100_000, 3 << 20, 17 << 20, 70 << 20};
 
   @Test
   void piecesAreZeroApartAndOnLinesOfTheCache() {
     try (Arena arena = Arena.ofConfined()) {
-      Slabs slabs = new Slabs(arena);
+      NativeMemory memory = new NativeMemory(arena);
       List<MemorySegment> pieces = new ArrayList<>();
       for (int round = 0; round < 3; round++) {
         for (int size : SIZES) {
-          MemorySegment piece = slabs.allocate(size);
+          MemorySegment piece = memory.allocate(size, 64);
           assertThat(piece.byteSize()).isEqualTo(size);
           assertThat(piece.address() % 64).isZero();
           assertThat(piece.get(ValueLayout.JAVA_BYTE, 0)).isZero();
@@ -42,7 +41,7 @@ class SlabsTest {
   void memoryEndsWithItsArena() {
     MemorySegment piece;
     try (Arena arena = Arena.ofShared()) {
-      piece = new Slabs(arena).allocate(1000);
+      piece = new NativeMemory(arena).allocate(1000, 64);
     }
     assertThat(piece.scope().isAlive()).isFalse();
   }
@@ -50,24 +49,21 @@ class SlabsTest {
   @Test
   void linuxIsAskedForHugePages() throws IOException {
     Path smaps = Path.of("/proc/self/smaps");
-    Path enabled = Path.of("/sys/kernel/mm/transparent_hugepage/enabled");
     assumeThat(smaps).isReadable();
-    assumeThat(enabled).isReadable();
+    assumeThat(Path.of("/sys/kernel/mm/transparent_hugepage/enabled")).isReadable();
     try (Arena arena = Arena.ofConfined()) {
-      MemorySegment piece = HugePages.allocate(arena, 3 * HugePages.SIZE);
-      assertThat(piece.address() % HugePages.SIZE).isZero();
+      MemorySegment piece = new NativeMemory(arena).allocate(1000, 64);
+      assertThat(piece.address() % (2 << 20)).isZero();
+      List<String> lines = Files.readAllLines(smaps);
       String start = Long.toHexString(piece.address()) + "-";
-      String flags = "";
-      boolean here = false;
-      for (String line : Files.readAllLines(smaps)) {
-        if (line.startsWith(start)) {
-          here = true;
-        } else if (here && line.startsWith("VmFlags:")) {
-          flags = line;
-          break;
-        }
+      int at = 0;
+      while (!lines.get(at).startsWith(start)) {
+        at++;
       }
-      assertThat(flags).contains(" hg");
+      while (!lines.get(at).startsWith("VmFlags:")) {
+        at++;
+      }
+      assertThat(lines.get(at)).contains(" hg");
     }
   }
 }

@@ -1,0 +1,49 @@
+package org.moe4j.cli;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+import org.moe4j.engine.Engine;
+import org.moe4j.engine.EngineOptions;
+import org.moe4j.tensor.MoeException;
+import picocli.CommandLine.Option;
+
+/** How the engine runs a GGUF file. */
+final class EngineFlags {
+  /** Bytes of keys and values that are kept: enough for many turns. */
+  private static final long KEPT = 1L << 30;
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      description = "Of a GGUF file: how many threads compute (default: one for each core).")
+  private Optional<Integer> threads = Optional.empty();
+
+  /** Whether a model is for the engine: a file, not a folder. */
+  static boolean serve(Path model) {
+    return Files.isRegularFile(model) || model.toString().endsWith(".gguf");
+  }
+
+  /** Refuses flags that mean nothing for a model in a folder. */
+  void refuseFor(Path model) {
+    if (threads.isPresent()) {
+      throw new MoeException(model + ": --threads is for GGUF files, which this is not");
+    }
+  }
+
+  /** Opens the file. */
+  Engine open(Path model) {
+    return Engine.open(model, options());
+  }
+
+  /** Opens the file for prompts that begin alike: what they share is not computed again. */
+  Engine openKeeping(Path model) {
+    EngineOptions options = options();
+    return Engine.open(model, options.withCache(options.cacheBytes(), KEPT));
+  }
+
+  private EngineOptions options() {
+    EngineOptions options = EngineOptions.DEFAULT;
+    return threads.map(options::withThreads).orElse(options);
+  }
+}
