@@ -11,9 +11,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 
 class NativeMemoryTest {
+  private static final Pattern RANGE = Pattern.compile("^([0-9a-f]+)-([0-9a-f]+) ");
   private static final int[] SIZES = {1, 64, 65, 100_000, 3 << 20, 17 << 20, 70 << 20};
 
   @Test
@@ -55,9 +58,8 @@ class NativeMemoryTest {
       MemorySegment piece = new NativeMemory(arena).allocate(1000, 64);
       assertThat(piece.address() % (2 << 20)).isZero();
       List<String> lines = Files.readAllLines(smaps);
-      String start = Long.toHexString(piece.address()) + "-";
       int at = 0;
-      while (!lines.get(at).startsWith(start)) {
+      while (!holds(lines.get(at), piece.address())) {
         at++;
       }
       while (!lines.get(at).startsWith("VmFlags:")) {
@@ -65,5 +67,13 @@ class NativeMemoryTest {
       }
       assertThat(lines.get(at)).contains(" hg");
     }
+  }
+
+  /** Whether a line begins the description of the pages that an address is among. */
+  private static boolean holds(String line, long address) {
+    Matcher range = RANGE.matcher(line);
+    return range.find()
+        && Long.compareUnsigned(Long.parseUnsignedLong(range.group(1), 16), address) <= 0
+        && Long.compareUnsigned(address, Long.parseUnsignedLong(range.group(2), 16)) < 0;
   }
 }
