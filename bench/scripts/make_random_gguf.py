@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes a GGUF file of random weights in the shape of a known model, for measuring speed.
 
-    make_random_gguf.py olmoe|qwen3moe8 q4_0|q8_0 FILE [LAYERS]
+    make_random_gguf.py olmoe|qwen3moe8 q4_0|q4_k|q8_0 FILE [LAYERS]
 
 olmoe is OLMoE-1B-7B; qwen3moe8 is Qwen3-30B-A3B cut to 8 layers; LAYERS
 cuts further. Needs numpy and gguf."""
@@ -21,8 +21,8 @@ name, kind, path, *cut = sys.argv[1:]
 s = SHAPES[name]
 if cut:
     s["layers"] = int(cut[0])
-type_ = {"q4_0": T.Q4_0, "q8_0": T.Q8_0}[kind]
-block = {T.Q4_0: 18, T.Q8_0: 34}[type_]
+type_ = {"q4_0": T.Q4_0, "q4_k": T.Q4_K, "q8_0": T.Q8_0}[kind]
+columns, block = {T.Q4_0: (32, 18), T.Q4_K: (256, 144), T.Q8_0: (32, 34)}[type_]
 rng = np.random.default_rng(1)
 w = gguf.GGUFWriter(path, s["arch"])
 w.add_context_length(4096)
@@ -50,12 +50,14 @@ w.add_eos_token_id(2)
 
 def values(*shape):
     """Random blocks whose numbers have a variance of about 1 / columns."""
-    blocks = shape[-1] // 32
+    blocks = shape[-1] // columns
     raw = rng.integers(0, 256, size=(*shape[:-1], blocks, block), dtype=np.uint8)
     if type_ == T.Q4_0:  # -8 is left out: with a mean of their own, weights would drown the tokens
         raw = rng.integers(1, 16, size=raw.shape, dtype=np.uint8) * 16 + rng.integers(1, 16, size=raw.shape, dtype=np.uint8)
-    unit = (1 / 4.6 if type_ == T.Q4_0 else 1 / 74) / np.sqrt(shape[-1])
+    unit = {T.Q4_0: 1 / 4.6, T.Q4_K: 1 / 250, T.Q8_0: 1 / 74}[type_] / np.sqrt(shape[-1])
     raw[..., :2] = np.frombuffer(np.float16(unit).tobytes(), np.uint8)
+    if type_ == T.Q4_K:  # what is subtracted: the middle code times the scale, on average
+        raw[..., 2:4] = np.frombuffer(np.float16(unit * 7.5).tobytes(), np.uint8)
     return raw.reshape(*shape[:-1], blocks * block)
 
 
@@ -75,8 +77,8 @@ for i in range(s["layers"]):
                 (p + "attn_q_norm.weight", q if s["norm"] == "all" else s["head"]),
                 (p + "attn_k_norm.weight", k if s["norm"] == "all" else s["head"])]
 for tensor, shape in tensors:
-    bytes_ = int(np.prod(shape)) // 32 * block
-    row = (*shape[:-1], shape[-1] // 32 * block)
+    bytes_ = int(np.prod(shape)) // columns * block
+    row = (*shape[:-1], shape[-1] // columns * block)
     w.add_tensor_info(tensor, row, np.uint8, bytes_, raw_dtype=type_)
 for tensor in routers:
     w.add_tensor_info(tensor, (s["experts"], s["width"]), np.dtype(np.float32), s["experts"] * s["width"] * 4)

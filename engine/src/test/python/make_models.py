@@ -198,7 +198,7 @@ def both(*many):
 
 
 def granite(w):
-    w.add_embedding_scale(3.0)
+    w.add_embedding_scale(0.5)
     w.add_residual_scale(0.5)
     w.add_attention_scale(0.1)
     w.add_logit_scale(2.0)

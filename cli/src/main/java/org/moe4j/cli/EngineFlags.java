@@ -19,6 +19,15 @@ final class EngineFlags {
       description = "Of a GGUF file: how many threads compute (default: one for each core).")
   private Optional<Integer> threads = Optional.empty();
 
+  @Option(
+      names = "--memory",
+      paramLabel = "SIZE",
+      converter = Size.class,
+      description =
+          "Of a GGUF file: what the model may take, such as 8g; routed experts beyond that stay on"
+              + " disk and are read when tokens come for them (default: no limit).")
+  private Optional<Long> memory = Optional.empty();
+
   /** Whether a model is for the engine: a file, not a folder. */
   static boolean serve(Path model) {
     return Files.isRegularFile(model) || model.toString().endsWith(".gguf");
@@ -26,8 +35,9 @@ final class EngineFlags {
 
   /** Refuses flags that mean nothing for a model in a folder. */
   void refuseFor(Path model) {
-    if (threads.isPresent()) {
-      throw new MoeException(model + ": --threads is for GGUF files, which this is not");
+    if (threads.isPresent() || memory.isPresent()) {
+      String flag = threads.isPresent() ? "--threads" : "--memory";
+      throw new MoeException(model + ": " + flag + " is for GGUF files, which this is not");
     }
   }
 
@@ -44,6 +54,7 @@ final class EngineFlags {
 
   private EngineOptions options() {
     EngineOptions options = EngineOptions.DEFAULT;
-    return threads.map(options::withThreads).orElse(options);
+    options = threads.map(options::withThreads).orElse(options);
+    return memory.map(options::withMemory).orElse(options);
   }
 }

@@ -7,6 +7,7 @@ import org.moe4j.engine.Completion;
 import org.moe4j.engine.Engine;
 import org.moe4j.engine.Logprobs;
 import org.moe4j.engine.Sampling;
+import org.moe4j.engine.offload.OffloadStatistics;
 import org.moe4j.engine.text.Tokenizer;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
@@ -62,6 +63,7 @@ record GgufText(Engine engine, Sampling how, boolean json, PrintWriter out) {
             put(prompts.get(i), made.get(i), results.addObject(), false);
           }
           node.put("tokens", tokens).put("seconds", seconds).put("tokens_per_s", tokens / seconds);
+          offload(node);
         });
   }
 
@@ -76,10 +78,28 @@ record GgufText(Engine engine, Sampling how, boolean json, PrintWriter out) {
           .put("tokens_per_s", made.tokens().length / made.seconds())
           .put("prompt_seconds", made.promptSeconds())
           .put("decode_tokens_per_s", made.tokensPerSecond());
+      offload(node);
     }
     if (how.logprobs() >= 0) {
       ArrayNode all = node.putArray("logprobs");
       made.logprobs().forEach(l -> put(l, all.addObject()));
+    }
+  }
+
+  /** What was read of experts on disk, if some are there. */
+  private void offload(ObjectNode node) {
+    OffloadStatistics s = engine.offloadStatistics();
+    if (!s.equals(OffloadStatistics.NONE)) {
+      node.putObject("offload")
+          .put("hits", s.hits())
+          .put("misses", s.misses())
+          .put("hit_rate", s.hitRate())
+          .put("bytes_read", s.bytesRead())
+          .put("guesses", s.guesses())
+          .put("guess_accuracy", s.guessAccuracy())
+          .put("guesses_read", s.guessesRead())
+          .put("guesses_used", s.guessesUsed())
+          .put("wait_seconds", s.waitNanos() * 1e-9);
     }
   }
 

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
@@ -13,12 +15,15 @@ import org.junit.jupiter.api.io.TempDir;
 import org.moe4j.engine.Engine;
 import org.moe4j.engine.EngineOptions;
 import org.moe4j.engine.gguf.GgmlType;
+import org.moe4j.engine.gguf.GgufFile;
 import org.moe4j.engine.gguf.GgufWriter;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 /** {@code moe plan} on a small file of which half lies in experts. */
 class PlanCommandTest {
+  private static final Path MODELS =
+      Path.of("..", "engine", "src", "test", "resources", "models");
   private static final int LAYERS = 3;
   private static final int EXPERTS = 16;
 
@@ -40,8 +45,8 @@ class PlanCommandTest {
   @BeforeEach
   void write() {
     List<GgufWriter.Item> items = new ArrayList<>();
-    items.add(item("token_embd.weight", GgmlType.Q8_0, 128, 64));
-    items.add(item("output.weight", GgmlType.Q8_0, 128, 64));
+    items.add(item("token_embd.weight", GgmlType.Q8_0, 128, 288));
+    items.add(item("output.weight", GgmlType.Q8_0, 128, 288));
     items.add(item("output_norm.weight", GgmlType.F32, 128));
     for (int i = 0; i < LAYERS; i++) {
       String p = "blk." + i + ".";
@@ -57,18 +62,29 @@ class PlanCommandTest {
       items.add(item(p + "ffn_down_exps.weight", GgmlType.Q4_0, 256, 128, EXPERTS));
     }
     model = folder.resolve("m.gguf");
+    Map<String, Object> metadata =
+        new LinkedHashMap<>(
+            Map.ofEntries(
+                Map.entry("general.architecture", "olmoe"),
+                Map.entry("olmoe.context_length", 512L),
+                Map.entry("olmoe.embedding_length", 128L),
+                Map.entry("olmoe.block_count", (long) LAYERS),
+                Map.entry("olmoe.feed_forward_length", 256L),
+                Map.entry("olmoe.attention.head_count", 4L),
+                Map.entry("olmoe.attention.layer_norm_rms_epsilon", 1e-5),
+                Map.entry("olmoe.expert_count", (long) EXPERTS),
+                Map.entry("olmoe.expert_used_count", 4L)));
+    try (GgufFile other = GgufFile.open(MODELS.resolve("mixtral-f16.gguf"))) {
+      other.metadata().values().forEach(
+          (key, value) -> {
+            if (key.startsWith("tokenizer.")) {
+              metadata.put(key, value);
+            }
+          });
+    }
     GgufWriter.write(
         model,
-        Map.ofEntries(
-            Map.entry("general.architecture", "olmoe"),
-            Map.entry("olmoe.context_length", 512L),
-            Map.entry("olmoe.embedding_length", 128L),
-            Map.entry("olmoe.block_count", (long) LAYERS),
-            Map.entry("olmoe.feed_forward_length", 256L),
-            Map.entry("olmoe.attention.head_count", 4L),
-            Map.entry("olmoe.attention.layer_norm_rms_epsilon", 1e-5),
-            Map.entry("olmoe.expert_count", (long) EXPERTS),
-            Map.entry("olmoe.expert_used_count", 4L)),
+        metadata,
         items,
         bytes -> {});
   }
@@ -140,12 +156,37 @@ class PlanCommandTest {
     long least = json().at("/memory_minimum").longValue();
     EngineOptions options = EngineOptions.DEFAULT.withThreads(2).withMemory(least);
     try (Engine engine = Engine.open(model, options)) {
-      assertThat(engine.prompt(engine.sequence(), new int[] {1, 2, 3})).hasSize(64);
+      assertThat(engine.prompt(engine.sequence(), new int[] {1, 2, 3})).hasSize(288);
       assertThat(engine.offloadStatistics().misses()).isPositive();
     }
     TrainCommandTest.Run refused = plan("--memory", Long.toString(least - 1));
     assertThat(refused.status()).isEqualTo(1);
     assertThat(refused.err()).contains("it needs at least " + least).hasLineCount(1);
+  }
+
+  @Test
+  void textIsTheSameWithExpertsOnDiskAndTheDocumentTellsOfThem() {
+    String[] how = {
+      "generate", model.toString(), "--prompt", "one two", "--max-tokens", "9", "--threads",
+      "2", "--json"
+    };
+    TrainCommandTest.Run whole = TrainCommandTest.moe(how);
+    assertThat(whole.status()).as(whole.err()).isZero();
+    String[] budgeted = Arrays.copyOf(how, how.length + 2);
+    budgeted[how.length] = "--memory";
+    budgeted[how.length + 1] = json().at("/memory_minimum").asString();
+    TrainCommandTest.Run offloaded = TrainCommandTest.moe(budgeted);
+    assertThat(offloaded.status()).as(offloaded.err()).isZero();
+    JsonNode expected = new JsonMapper().readTree(whole.out());
+    JsonNode actual = new JsonMapper().readTree(offloaded.out());
+    assertThat(actual.at("/text")).isEqualTo(expected.at("/text"));
+    assertThat(expected.has("offload")).isFalse();
+    assertThat(actual.at("/offload/misses").longValue()).isPositive();
+    assertThat(actual.at("/offload/bytes_read").longValue()).isPositive();
+    TrainCommandTest.Run folderRun =
+        TrainCommandTest.moe("generate", folder.toString(), "--prompt", "x", "--memory", "1g");
+    assertThat(folderRun.status()).isEqualTo(1);
+    assertThat(folderRun.err()).contains("--memory is for GGUF files").hasLineCount(1);
   }
 
   @Test

@@ -122,6 +122,7 @@ class BatchInvarianceTest {
     if (!bits.equals("none")) {
       command.addAll(List.of("--add-modules=jdk.incubator.vector", "-Dmoe4j.vector.bits=" + bits));
     }
+    command.add("-Dmoe4j.kernels=vector");
     Path file = TinyModels.longer("qwen3moe-q4_0", folder.resolve("model.gguf"), CONTEXT);
     command.addAll(List.of(BatchInvarianceTest.class.getName(), file.toString()));
     Process process =

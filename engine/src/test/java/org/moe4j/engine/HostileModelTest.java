@@ -212,6 +212,7 @@ class HostileModelTest {
     if (!bits.equals("none")) {
       command.addAll(List.of("--add-modules=jdk.incubator.vector", "-Dmoe4j.vector.bits=" + bits));
     }
+    command.add("-Dmoe4j.kernels=vector");
     command.addAll(List.of(HostileModelTest.class.getName(), copy().toString()));
     Process process =
         new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();

@@ -21,10 +21,11 @@ final class HalfVectors {
     FloatVector b = a;
     FloatVector c = a;
     FloatVector e = a;
-    for (int d = 0; d < size; d++) {
-      IntVector near = IntVector.fromMemorySegment(I, ALL, keys + d * 128L, LE);
-      IntVector far = IntVector.fromMemorySegment(I, ALL, keys + d * 128L + 4L * L, LE);
-      FloatVector y = FloatVector.broadcast(F, q[q0 + d]);
+    int d = q0;
+    for (long k = keys, end = keys + size * 128L; k != end; k += 128) {
+      IntVector near = IntVector.fromMemorySegment(I, ALL, k, LE);
+      IntVector far = IntVector.fromMemorySegment(I, ALL, k + 4L * L, LE);
+      FloatVector y = FloatVector.broadcast(F, q[d++]);
       a = lowHalf(near).fma(y, a);
       b = highHalf(near).fma(y, b);
       c = lowHalf(far).fma(y, c);
@@ -47,8 +48,9 @@ final class HalfVectors {
     FloatVector b1 = a0;
     FloatVector b2 = a0;
     FloatVector b3 = a0;
-    for (int d = 0; d < size; d++) {
-      IntVector both = IntVector.fromMemorySegment(I, ALL, keys + d * 128L, LE);
+    int d = 0;
+    for (long k = keys, end = keys + size * 128L; k != end; k += 128) {
+      IntVector both = IntVector.fromMemorySegment(I, ALL, k, LE);
       FloatVector low = lowHalf(both);
       FloatVector high = highHalf(both);
       FloatVector y = FloatVector.broadcast(F, q[q0 + d]);
@@ -60,7 +62,7 @@ final class HalfVectors {
       y = FloatVector.broadcast(F, q[q0 + 2 * size + d]);
       a2 = low.fma(y, a2);
       b2 = high.fma(y, b2);
-      y = FloatVector.broadcast(F, q[q0 + 3 * size + d]);
+      y = FloatVector.broadcast(F, q[q0 + 3 * size + d++]);
       a3 = low.fma(y, a3);
       b3 = high.fma(y, b3);
     }
@@ -79,9 +81,11 @@ final class HalfVectors {
       long values, int half, float[] w, int w0, int from, int end, float[] out, int to) {
     FloatVector a = FloatVector.fromArray(F, out, to);
     FloatVector b = FloatVector.fromArray(F, out, to + half);
-    for (int p = from; p < end; p++) {
-      IntVector both = IntVector.fromMemorySegment(I, ALL, values + (long) p * half * 4, LE);
-      FloatVector y = FloatVector.broadcast(F, w[w0 + p]);
+    long stride = half * 4L;
+    int p = from;
+    for (long v = values + from * stride, last = values + end * stride; v != last; v += stride) {
+      IntVector both = IntVector.fromMemorySegment(I, ALL, v, LE);
+      FloatVector y = FloatVector.broadcast(F, w[w0 + p++]);
       a = lowHalf(both).fma(y, a);
       b = highHalf(both).fma(y, b);
     }
@@ -108,8 +112,10 @@ final class HalfVectors {
     FloatVector b2 = FloatVector.fromArray(F, out, to + 5 * half);
     FloatVector a3 = FloatVector.fromArray(F, out, to + 6 * half);
     FloatVector b3 = FloatVector.fromArray(F, out, to + 7 * half);
-    for (int p = from; p < end; p++) {
-      IntVector both = IntVector.fromMemorySegment(I, ALL, values + (long) p * half * 4, LE);
+    long bytes = half * 4L;
+    int p = from;
+    for (long v = values + from * bytes, last = values + end * bytes; v != last; v += bytes) {
+      IntVector both = IntVector.fromMemorySegment(I, ALL, v, LE);
       FloatVector low = lowHalf(both);
       FloatVector high = highHalf(both);
       FloatVector y = FloatVector.broadcast(F, w[w0 + p]);
@@ -121,7 +127,7 @@ final class HalfVectors {
       y = FloatVector.broadcast(F, w[w0 + 2 * stride + p]);
       a2 = low.fma(y, a2);
       b2 = high.fma(y, b2);
-      y = FloatVector.broadcast(F, w[w0 + 3 * stride + p]);
+      y = FloatVector.broadcast(F, w[w0 + 3 * stride + p++]);
       a3 = low.fma(y, a3);
       b3 = high.fma(y, b3);
     }

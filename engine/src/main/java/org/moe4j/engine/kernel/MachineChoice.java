@@ -8,8 +8,9 @@ import org.moe4j.engine.machine.MachineKernels;
 import org.moe4j.engine.machine.WeightFormat;
 
 /**
- * Whether machine code multiplies: only with {@code -Dmoe4j.kernels=machine}, and where it can. The
- * kernels are assembled when the first model asks for them.
+ * Whether machine code multiplies: where it can, unless {@code -Dmoe4j.kernels=vector}. With {@code
+ * machine} in place of the default {@code auto}, a warning says why not. The kernels are assembled
+ * when the first model asks for them.
  */
 public final class MachineChoice {
   private static final String PROPERTY = "moe4j.kernels";
@@ -30,32 +31,34 @@ public final class MachineChoice {
   }
 
   /**
-   * The kernels, if the property asks for them and they can be had. If not, a warning says why once.
+   * The kernels, unless the property is against them or they cannot be had; a warning says so once
+   * if the property asks for them.
    *
    * @throws EngineException if the property has a value that is not known
    */
   static synchronized Optional<MachineKernels> wanted() {
-    String value = System.getProperty(PROPERTY, "vector");
+    String value = System.getProperty(PROPERTY, "auto");
     return switch (value) {
       case "vector" -> Optional.empty();
-      case "machine" -> {
+      case "auto", "machine" -> {
         if (loaded.isEmpty() && refusal.isEmpty()) {
-          assemble();
+          assemble(value.equals("machine") ? Level.WARNING : Level.DEBUG);
         }
         yield loaded;
       }
       default ->
-          throw new EngineException(PROPERTY + " is " + value + ", expected vector or machine");
+          throw new EngineException(
+              PROPERTY + " is " + value + ", expected auto, machine or vector");
     };
   }
 
-  private static void assemble() {
+  private static void assemble(Level level) {
     try {
       loaded = Optional.of(MachineKernels.assemble());
     } catch (EngineException e) {
       refusal = e.getMessage();
       System.getLogger(MachineChoice.class.getName())
-          .log(Level.WARNING, "no machine-code kernels: " + refusal);
+          .log(level, "no machine-code kernels: " + refusal);
     }
   }
 

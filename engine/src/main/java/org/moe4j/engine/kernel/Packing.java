@@ -6,6 +6,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.Optional;
 import org.moe4j.engine.gguf.GgmlType;
 import org.moe4j.engine.gguf.GgufTensor;
+import org.moe4j.engine.machine.FilePages;
 import org.moe4j.engine.machine.MachineKernels;
 import org.moe4j.engine.machine.WeightFormat;
 
@@ -14,7 +15,7 @@ public final class Packing {
   private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
   private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
 
-  private final NativeMemory memory;
+  private final Slabs slabs;
   private final boolean exact;
   private final Optional<MachineKernels> machine;
 
@@ -24,7 +25,7 @@ public final class Packing {
    * @param exact whether activations are to stay floats everywhere: slower
    */
   public Packing(Arena arena, boolean exact) {
-    this.memory = new NativeMemory(arena);
+    this.slabs = new Slabs(arena);
     this.exact = exact;
     this.machine = exact ? Optional.empty() : MachineChoice.wanted();
   }
@@ -53,9 +54,9 @@ public final class Packing {
     if (!packs(type) && stored.isNative()) {
       return matrix(type, rows, columns, stored);
     }
-    MemorySegment to = memory.allocate(bytes(type, rows, columns), 64);
+    MemorySegment to = slabs.allocate(bytes(type, rows, columns));
     pack(type, stored, rows, columns, to);
-    NativeMemory.forget(stored);
+    FilePages.forget(stored);
     return matrix(type, rows, columns, to);
   }
 

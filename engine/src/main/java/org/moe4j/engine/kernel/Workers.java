@@ -38,6 +38,7 @@ public final class Workers implements AutoCloseable {
   private volatile boolean closed;
   private Job job = (index, worker) -> {};
   private int count;
+  private int together = 1;
 
   /** With {@code count} threads, of which the caller of {@link #run} is one. */
   public Workers(int count) {
@@ -57,8 +58,16 @@ public final class Workers implements AutoCloseable {
   /**
    * Does jobs 0 to {@code jobs - 1}, in any order and by any thread, and returns after the last.
    */
-  @SuppressWarnings("NonAtomicVolatileUpdate") // only the caller writes it
   public void run(int jobs, Job work) {
+    run(jobs, 1, work);
+  }
+
+  /**
+   * The same with {@code chunk} jobs that follow one another for a thread at a time: what they read
+   * lies side by side, and memory is faster in long runs.
+   */
+  @SuppressWarnings("NonAtomicVolatileUpdate") // only the caller writes it
+  public void run(int jobs, int chunk, Job work) {
     if (jobs <= 1 || threads.length == 0) {
       for (int i = 0; i < jobs; i++) {
         work.run(i, 0);
@@ -67,6 +76,7 @@ public final class Workers implements AutoCloseable {
     }
     job = work;
     count = jobs;
+    together = chunk;
     next.set(0);
     busy.set(threads.length);
     epoch++;
@@ -94,8 +104,11 @@ public final class Workers implements AutoCloseable {
 
   private void take(int worker) {
     try {
-      for (int i = next.getAndIncrement(); i < count; i = next.getAndIncrement()) {
-        job.run(i, worker);
+      int chunk = together;
+      for (int first = next.getAndAdd(chunk); first < count; first = next.getAndAdd(chunk)) {
+        for (int i = first; i < Math.min(first + chunk, count); i++) {
+          job.run(i, worker);
+        }
       }
     } catch (RuntimeException | Error e) {
       failure.compareAndSet(null, e);

@@ -16,6 +16,10 @@ final class SystemMemory {
   static final int WRITE = 2;
   static final int EXECUTE = 4;
 
+  /** Advice: back it by huge pages. */
+  static final int HUGE_PAGES = 14;
+  static final int NOT_NEEDED = 4;
+
   private static final int PRIVATE_ANONYMOUS = 0x22;
   private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
   private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT;
@@ -59,6 +63,14 @@ final class SystemMemory {
         "mprotect",
         FunctionDescriptor.of(INT, LONG, LONG, INT),
         (f, state) -> (int) f.invokeExact(state, address, size, rights));
+  }
+
+  /** Says how memory will be used. */
+  static void advise(long address, long size, int advice) {
+    call(
+        "madvise",
+        FunctionDescriptor.of(INT, LONG, LONG, INT),
+        (f, state) -> (int) f.invokeExact(state, address, size, advice));
   }
 
   private static long call(String name, FunctionDescriptor type, Call call) {

@@ -55,24 +55,28 @@ final class GatedNetworks {
    */
   void run(Activations input, int[] rows, int[] starts, int[] which, List<Expert> networks) {
     int panels = networks.getFirst().gate().panels();
+    int[] places =
+        Arrays.stream(which).flatMap(p -> IntStream.range(starts[p], starts[p + 1])).toArray();
+    int each = Math.ceilDiv(places.length, networks.size());
+    int jobs = networks.size() * panels;
     products
         .workers()
         .run(
-            networks.size() * panels,
+            jobs,
+            Math.ceilDiv(products.chunk(networks.getFirst().gate(), each, jobs), 2),
             (job, worker) -> {
               int i = job / panels;
               int from = starts[which[i]];
               int count = starts[which[i] + 1] - from;
               gateUp(networks.get(i), job % panels, input, rows, from, count, worker);
             });
-    int[] places =
-        Arrays.stream(which).flatMap(p -> IntStream.range(starts[p], starts[p + 1])).toArray();
     products.each(places.length, (i, worker) -> hidden.quantise(places[i]));
     int downPanels = networks.getFirst().down().panels();
     products
         .workers()
         .run(
             networks.size() * downPanels,
+            products.chunk(networks.getFirst().down(), each, networks.size() * downPanels),
             (job, worker) -> {
               int i = job / downPanels;
               int from = starts[which[i]];

@@ -8,6 +8,8 @@ import org.moe4j.engine.kernel.Workers;
 
 /** Products of matrices with many rows, shared out among threads, and each thread's own memory. */
 final class Products {
+  private static final long CHUNK_BYTES = 1 << 18;
+
   private final Workers workers;
   private final float[][] first;
   private final float[][] second;
@@ -65,6 +67,18 @@ final class Products {
     }
   }
 
+  /**
+   * How many panels of a matrix a thread takes at a time. Few rows are done as fast as memory gives
+   * the weights: then they are a quarter of a megabyte, but every thread has several turns.
+   */
+  int chunk(Matrix m, int rows, int panels) {
+    if (rows > 2) {
+      return 1;
+    }
+    long wanted = CHUNK_BYTES * m.panels() / Math.max(1, m.bytes());
+    return Math.clamp(wanted, 1, Math.max(1, panels / (4 * workers.count())));
+  }
+
   /** Products of several matrices with the first {@code n} rows of {@code from}. */
   void multiply(Activations from, int n, List<Affine> products, List<float[]> to) {
     int panels = 0;
@@ -73,6 +87,7 @@ final class Products {
     }
     workers.run(
         panels,
+        chunk(products.getFirst().matrix(), n, panels),
         (job, worker) -> {
           int which = 0;
           int panel = job;

@@ -50,20 +50,20 @@ class MachineChoiceTest {
   private static Run vectors;
 
   @BeforeAll
-  static void withoutTheProperty() throws Exception {
-    vectors = run();
+  static void withVectors() throws Exception {
+    vectors = run("-Dmoe4j.kernels=vector");
     assertThat(vectors.status()).isZero();
   }
 
   @Test
-  void nothingIsMappedUnlessAskedFor() {
+  void withVectorsNoCodeIsMapped() {
     assertThat(vectors.maps()).isFalse();
     assertThat(vectors.text()).contains("kernels vectors of ");
   }
 
   @Test
   void modelsSayTheSame() throws Exception {
-    Run machine = run("-Dmoe4j.kernels=machine");
+    Run machine = run();
     assumeThat(machine.text()).contains("kernels machine code");
     assertThat(machine.maps()).isTrue();
     assertThat(machine.result()).isEqualTo(vectors.result()).isNotEmpty();
@@ -87,7 +87,7 @@ class MachineChoiceTest {
     assertThat(run.text())
         .contains(
             EngineException.class.getName()
-                + ": moe4j.kernels is fast, expected vector or machine");
+                + ": moe4j.kernels is fast, expected auto, machine or vector");
   }
 
   /** Prints which kernels there are, and the tokens and logits of a model. */

@@ -166,6 +166,7 @@ class MatrixTest {
     if (!bits.equals("none")) {
       command.addAll(List.of("--add-modules=jdk.incubator.vector", "-Dmoe4j.vector.bits=" + bits));
     }
+    command.add("-Dmoe4j.kernels=vector");
     command.add(MatrixTest.class.getName());
     Process process =
         new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start();

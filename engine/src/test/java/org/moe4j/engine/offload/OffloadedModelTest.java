@@ -122,6 +122,7 @@ class OffloadedModelTest {
             PagePool pool = new PagePool(layout, Long.MAX_VALUE, 0)) {
           Forward forward = new Forward(weights, workers);
           Cache cache = new Cache(pool);
+          assertThat(cache.reserve(60)).isTrue();
           int[] tokens = text(60);
           assertThat(step(forward, cache, Arrays.copyOf(tokens, 40))).isEqualTo(expected[0]);
           for (int i = 1; i < 7; i++) {

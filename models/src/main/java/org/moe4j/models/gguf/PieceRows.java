@@ -48,9 +48,8 @@ final class PieceRows implements GgufWriter.Rows {
     if (now == null) {
       try (Scope scope = Scope.open();
           NoGrad off = NoGrad.open()) {
-        Tensor numbers = change.apply(pieces.next().get().detach().to(DType.F32));
-        // The stream's memory changes with the next piece.
-        now = numbers.contiguous().copy().keep();
+        // A view where it can be: what it shows changes with the next piece, not before.
+        now = change.apply(pieces.next().get().detach().to(DType.F32)).contiguous().keep();
       }
       piece = now;
       at = 0;

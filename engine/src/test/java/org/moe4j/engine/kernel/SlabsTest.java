@@ -11,22 +11,20 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
+import org.moe4j.engine.machine.HugePages;
 
-class NativeMemoryTest {
-  private static final Pattern RANGE = Pattern.compile("^([0-9a-f]+)-([0-9a-f]+) ");
-  private static final int[] SIZES = {1, 64, 65, 100_000, 3 << 20, 17 << 20, 70 << 20};
+class SlabsTest {
+  private static final int[] SIZES = {1, 64, 65, 100_000, 3 << 20, 17 << 20, 40 << 20};
 
   @Test
   void piecesAreZeroApartAndOnLinesOfTheCache() {
     try (Arena arena = Arena.ofConfined()) {
-      NativeMemory memory = new NativeMemory(arena);
+      Slabs slabs = new Slabs(arena);
       List<MemorySegment> pieces = new ArrayList<>();
       for (int round = 0; round < 3; round++) {
         for (int size : SIZES) {
-          MemorySegment piece = memory.allocate(size, 64);
+          MemorySegment piece = slabs.allocate(size);
           assertThat(piece.byteSize()).isEqualTo(size);
           assertThat(piece.address() % 64).isZero();
           assertThat(piece.get(ValueLayout.JAVA_BYTE, 0)).isZero();
@@ -44,7 +42,7 @@ class NativeMemoryTest {
   void memoryEndsWithItsArena() {
     MemorySegment piece;
     try (Arena arena = Arena.ofShared()) {
-      piece = new NativeMemory(arena).allocate(1000, 64);
+      piece = new Slabs(arena).allocate(1000);
     }
     assertThat(piece.scope().isAlive()).isFalse();
   }
@@ -52,28 +50,24 @@ class NativeMemoryTest {
   @Test
   void linuxIsAskedForHugePages() throws IOException {
     Path smaps = Path.of("/proc/self/smaps");
+    Path enabled = Path.of("/sys/kernel/mm/transparent_hugepage/enabled");
     assumeThat(smaps).isReadable();
-    assumeThat(Path.of("/sys/kernel/mm/transparent_hugepage/enabled")).isReadable();
+    assumeThat(enabled).isReadable();
     try (Arena arena = Arena.ofConfined()) {
-      MemorySegment piece = new NativeMemory(arena).allocate(1000, 64);
-      assertThat(piece.address() % (2 << 20)).isZero();
-      List<String> lines = Files.readAllLines(smaps);
-      int at = 0;
-      while (!holds(lines.get(at), piece.address())) {
-        at++;
+      MemorySegment piece = HugePages.allocate(arena, 3 * HugePages.SIZE);
+      assertThat(piece.address() % HugePages.SIZE).isZero();
+      String start = Long.toHexString(piece.address()) + "-";
+      String flags = "";
+      boolean here = false;
+      for (String line : Files.readAllLines(smaps)) {
+        if (line.startsWith(start)) {
+          here = true;
+        } else if (here && line.startsWith("VmFlags:")) {
+          flags = line;
+          break;
+        }
       }
-      while (!lines.get(at).startsWith("VmFlags:")) {
-        at++;
-      }
-      assertThat(lines.get(at)).contains(" hg");
+      assertThat(flags).contains(" hg");
     }
-  }
-
-  /** Whether a line begins the description of the pages that an address is among. */
-  private static boolean holds(String line, long address) {
-    Matcher range = RANGE.matcher(line);
-    return range.find()
-        && Long.compareUnsigned(Long.parseUnsignedLong(range.group(1), 16), address) <= 0
-        && Long.compareUnsigned(address, Long.parseUnsignedLong(range.group(2), 16)) < 0;
   }
 }
