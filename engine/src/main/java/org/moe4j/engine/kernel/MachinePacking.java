@@ -61,17 +61,28 @@ final class MachinePacking {
   private static void q4(MemorySegment row, long source, MemorySegment to, long block, int r) {
     to.set(SHORT, block + 2L * r, row.get(SHORT, source));
     long first = block + 64 + r / 16 * 256L + r % 16 * 4L;
-    for (long v = 0; v < 4; v++) {
-      to.set(INT, first + v * 64, row.get(INT, source + 2 + 4 * v));
-    }
+    to.set(INT, first, row.get(INT, source + 2));
+    to.set(INT, first + 64, row.get(INT, source + 6));
+    to.set(INT, first + 128, row.get(INT, source + 10));
+    to.set(INT, first + 192, row.get(INT, source + 14));
   }
 
   private static void q8(MemorySegment row, long source, MemorySegment to, long block, int r) {
     to.set(SHORT, block + 2L * r, row.get(SHORT, source));
     long first = block + 64 + r / 16 * 512L + r % 16 * 4L;
-    for (long v = 0; v < 8; v++) {
-      to.set(INT, first + v * 64, row.get(INT, source + 2 + 4 * v) ^ 0x80808080);
-    }
+    eight(row, source + 2, to, first);
+    eight(row, source + 6, to, first + 64);
+    eight(row, source + 10, to, first + 128);
+    eight(row, source + 14, to, first + 192);
+    eight(row, source + 18, to, first + 256);
+    eight(row, source + 22, to, first + 320);
+    eight(row, source + 26, to, first + 384);
+    eight(row, source + 30, to, first + 448);
+  }
+
+  /** Four weights, each plus 128. */
+  private static void eight(MemorySegment row, long from, MemorySegment to, long at) {
+    to.set(INT, at, row.get(INT, from) ^ 0x80808080);
   }
 
   private static void q4k(MemorySegment row, long source, MemorySegment to, long block, int r) {
