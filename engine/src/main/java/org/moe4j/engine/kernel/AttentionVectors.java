@@ -25,7 +25,9 @@ final class AttentionVectors implements AttentionKernels {
       }
     }
     for (; r < rows; r++) {
-      HalfVectors.scores(keys, size, q, r * size, out, to + r * stride);
+      for (int lane = 0; lane < 32; lane += 2 * L) {
+        HalfVectors.scores(keys + lane * 4L, size, q, r * size, out, to + r * stride + lane);
+      }
     }
   }
 

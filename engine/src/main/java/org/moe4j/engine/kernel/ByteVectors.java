@@ -13,10 +13,7 @@ import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 
-/**
- * The loops of {@link AttentionVectors} over {@link ByteHeads}, of a length as those of {@link
- * HalfVectors}.
- */
+/** The loops of {@link AttentionVectors} over {@link ByteHeads}. */
 final class ByteVectors {
   private ByteVectors() {}
 

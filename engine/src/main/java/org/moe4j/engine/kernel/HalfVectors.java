@@ -12,52 +12,31 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 
 /**
- * The loops of {@link AttentionVectors} over {@link HalfHeads}. Each method is longer than what C2
- * puts into a caller: there its vectors could be one too many for the compiler and become objects.
+ * The loops of {@link AttentionVectors} over {@link HalfHeads}. Sums of values are one long method,
+ * which C2 does not put into a caller: there its vectors became objects.
  */
 final class HalfVectors {
   private HalfVectors() {}
 
-  /** One query with all positions of a page. */
-  static void scores(long page, int size, float[] q, int q0, float[] out, int first) {
-    for (int lane = 0; lane < 32; lane += 2 * L) {
-      long keys = page + lane * 4L;
-      FloatVector a = FloatVector.zero(F);
-      FloatVector b = a;
-      FloatVector c = a;
-      FloatVector e = a;
-      int d = 0;
-      for (; d + 2 <= size; d += 2) {
-        IntVector near = IntVector.fromMemorySegment(I, ALL, keys + d * 128L, LE);
-        IntVector far = IntVector.fromMemorySegment(I, ALL, keys + d * 128L + 4L * L, LE);
-        FloatVector y = FloatVector.broadcast(F, q[q0 + d]);
-        a = lowHalf(near).fma(y, a);
-        b = highHalf(near).fma(y, b);
-        c = lowHalf(far).fma(y, c);
-        e = highHalf(far).fma(y, e);
-        near = IntVector.fromMemorySegment(I, ALL, keys + d * 128L + 128, LE);
-        far = IntVector.fromMemorySegment(I, ALL, keys + d * 128L + 128 + 4L * L, LE);
-        y = FloatVector.broadcast(F, q[q0 + d + 1]);
-        a = lowHalf(near).fma(y, a);
-        b = highHalf(near).fma(y, b);
-        c = lowHalf(far).fma(y, c);
-        e = highHalf(far).fma(y, e);
-      }
-      if (d < size) {
-        IntVector near = IntVector.fromMemorySegment(I, ALL, keys + d * 128L, LE);
-        IntVector far = IntVector.fromMemorySegment(I, ALL, keys + d * 128L + 4L * L, LE);
-        FloatVector y = FloatVector.broadcast(F, q[q0 + d]);
-        a = lowHalf(near).fma(y, a);
-        b = highHalf(near).fma(y, b);
-        c = lowHalf(far).fma(y, c);
-        e = highHalf(far).fma(y, e);
-      }
-      int to = first + lane;
-      a.intoArray(out, to);
-      b.intoArray(out, to + 32);
-      c.intoArray(out, to + L);
-      e.intoArray(out, to + L + 32);
+  /** One query with positions 0 to 2 L - 1 of each half page. */
+  static void scores(long keys, int size, float[] q, int q0, float[] out, int to) {
+    FloatVector a = FloatVector.zero(F);
+    FloatVector b = a;
+    FloatVector c = a;
+    FloatVector e = a;
+    for (int d = 0; d < size; d++) {
+      IntVector near = IntVector.fromMemorySegment(I, ALL, keys + d * 128L, LE);
+      IntVector far = IntVector.fromMemorySegment(I, ALL, keys + d * 128L + 4L * L, LE);
+      FloatVector y = FloatVector.broadcast(F, q[q0 + d]);
+      a = lowHalf(near).fma(y, a);
+      b = highHalf(near).fma(y, b);
+      c = lowHalf(far).fma(y, c);
+      e = highHalf(far).fma(y, e);
     }
+    a.intoArray(out, to);
+    b.intoArray(out, to + 32);
+    c.intoArray(out, to + L);
+    e.intoArray(out, to + L + 32);
   }
 
   /** Four queries with positions 0 to L - 1 of each half page. */
