@@ -32,9 +32,6 @@ final class FloatVectors implements FloatKernels {
     final float[] totals = new float[16];
   }
 
-  /** Whether a vector holds a table of the numbers of all 4-bit codes. */
-  private static final boolean TABLES = Vectors.L == 16;
-
   private static final float[] CENTRED = SmallCodes.numbers(GgmlType.Q4_0);
   private static final float[] PLAIN = SmallCodes.numbers(GgmlType.Q4_K);
   private static final float[] IQ4 = SmallCodes.numbers(GgmlType.IQ4_NL);
@@ -95,11 +92,16 @@ final class FloatVectors implements FloatKernels {
     return w.weights().address() + Math.min(row, w.rows() - 1) * w.rowBytes();
   }
 
+  /** Whether a vector holds a table of the numbers of all 4-bit codes. */
+  private static boolean tables() {
+    return Vectors.L == 16;
+  }
+
   /** Whether rows are multiplied as they lie, with nothing read before. */
   private static boolean whole(GgmlType type) {
     return switch (type) {
       case F32, F16, BF16, Q8_0 -> true;
-      case Q4_0, IQ4_NL, MXFP4 -> TABLES;
+      case Q4_0, IQ4_NL, MXFP4 -> tables();
       default -> false;
     };
   }
@@ -147,7 +149,7 @@ final class FloatVectors implements FloatKernels {
 
   /** Reads what is not read while it is multiplied. */
   private static void prepare(GgmlType type, long p, long q, int n, Scratch s) {
-    if (type == GgmlType.Q4_K && TABLES) {
+    if (type == GgmlType.Q4_K && tables()) {
       SuperCodes.q4kScales(p, n, s.codes);
       SuperCodes.q4kScales(q, n, s.others);
     } else {
@@ -160,7 +162,7 @@ final class FloatVectors implements FloatKernels {
   private static void coded(
       GgmlType type, long p, long q, int n, int lane, float[] x, int at, int to, Scratch s) {
     int shift = Unpacker.shift(type);
-    if (type == GgmlType.Q4_K && TABLES) {
+    if (type == GgmlType.Q4_K && tables()) {
       RowProducts.q4k(p, s.codes, PLAIN, x, at, n, s.sums, to);
       RowProducts.q4k(q, s.others, PLAIN, x, at, n, s.sums, to + RowProducts.APART);
     } else if (Unpacker.minimums(type)) {
