@@ -73,18 +73,14 @@ final class BenchModelOptions {
    * @param firstTokenSeconds from the start of the process to the first token, nothing warmed up
    */
   record Measured(
-      double loadSeconds,
-      double firstTokenSeconds,
-      DecodeBenchmark.Result result,
-      int threads) {}
+      double loadSeconds, double firstTokenSeconds, DecodeBenchmark.Result result, int threads) {}
 
   Measured measure(int tokens) {
     if (rounds < 1 || warmUp < 1) {
       throw new EngineException("--rounds and --warm-up are at least 1");
     }
     int cores = threads > 0 ? threads : Runtime.getRuntime().availableProcessors();
-    EngineOptions options =
-        EngineOptions.DEFAULT.withThreads(cores).withCacheType(cacheType);
+    EngineOptions options = EngineOptions.DEFAULT.withThreads(cores).withCacheType(cacheType);
     long start = System.nanoTime();
     try (Engine engine = Engine.open(model, memory == 0 ? options : options.withMemory(memory))) {
       double load = (System.nanoTime() - start) * 1e-9;

@@ -29,7 +29,9 @@ import picocli.CommandLine.Spec;
       "  echo \"What is a sparse model?\" | moe chat models/OLMoE-1B-7B-Instruct --max-tokens 200"
     })
 final class ChatCommand implements Callable<Integer> {
-  @Parameters(paramLabel = "MODEL", description = "A model's folder or a GGUF file, with a chat template.")
+  @Parameters(
+      paramLabel = "MODEL",
+      description = "A model's folder or a GGUF file, with a chat template.")
   private Path model;
 
   @Option(names = "--system", paramLabel = "TEXT", description = "The system message.")

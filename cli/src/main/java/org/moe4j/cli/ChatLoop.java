@@ -22,8 +22,7 @@ final class ChatLoop {
   private final PrintWriter err;
   private final int maxTokens;
 
-  ChatLoop(
-      Conversation chat, ChatLines lines, PrintWriter out, PrintWriter err, int maxTokens) {
+  ChatLoop(Conversation chat, ChatLines lines, PrintWriter out, PrintWriter err, int maxTokens) {
     this.chat = chat;
     this.lines = lines;
     this.out = out;

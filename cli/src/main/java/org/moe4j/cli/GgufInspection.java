@@ -115,8 +115,7 @@ record GgufInspection(
     String name = metadata.text("general.name").map(n -> ", " + n).orElse("");
     table.row(
         "model",
-        ModelText.harmless(
-            file + " (gguf, " + architecture + name + ", mostly " + mostly() + ")"));
+        ModelText.harmless(file + " (gguf, " + architecture + name + ", mostly " + mostly() + ")"));
     table.row(
         "parameters",
         String.format(

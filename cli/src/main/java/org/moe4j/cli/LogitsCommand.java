@@ -186,10 +186,7 @@ final class LogitsCommand implements Callable<Integer> {
 
   private static String shown(int id, IntFunction<Optional<String>> spelling) {
     return id
-        + spelling
-            .apply(id)
-            .map(text -> TextTable.NO_BREAK + "'" + oneLine(text) + "'")
-            .orElse("");
+        + spelling.apply(id).map(text -> TextTable.NO_BREAK + "'" + oneLine(text) + "'").orElse("");
   }
 
   private static String oneLine(String text) {

@@ -22,8 +22,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param bytes of the file
  * @param budget of memory, if there is one
  */
-record PlanText(
-    Path model, long bytes, Optional<Long> budget, MemoryPlan plan, SpeedPlan speed) {
+record PlanText(Path model, long bytes, Optional<Long> budget, MemoryPlan plan, SpeedPlan speed) {
   private static final int LABEL = 10;
   private static final int NAME = 18;
 

@@ -52,7 +52,8 @@ final class SamplingOptions {
   @Option(
       names = "--min-p",
       paramLabel = "P",
-      description = "Of a GGUF file: draw from tokens at least this times as likely as the likeliest.")
+      description =
+          "Of a GGUF file: draw from tokens at least this times as likely as the likeliest.")
   private Optional<Double> minP = Optional.empty();
 
   @Option(

@@ -22,16 +22,12 @@ class BenchModelCommandTest {
     List<String> all = new ArrayList<>(List.of("bench"));
     all.addAll(List.of(args));
     return Moe.run(
-        Moe.COMMANDS,
-        new PrintWriter(out),
-        new PrintWriter(err),
-        all.toArray(String[]::new));
+        Moe.COMMANDS, new PrintWriter(out), new PrintWriter(err), all.toArray(String[]::new));
   }
 
   @Test
   void decodePrintsTheRatesAndHowTheyWereTaken() {
-    assertThat(
-            run("decode", MODEL, "--threads", "2", "--prompt", "20", "--tokens", "5", "--json"))
+    assertThat(run("decode", MODEL, "--threads", "2", "--prompt", "20", "--tokens", "5", "--json"))
         .as(err.toString())
         .isZero();
     JsonNode all = new JsonMapper().readTree(out.toString());

@@ -125,8 +125,7 @@ class ChatCommandTest {
     try (Conversation chat = new FolderConversation(conversation, Sampling.at(1, 5), 8);
         ChatLines input = new Typed(lines)) {
       PrintWriter answers = new PrintWriter(out);
-      int status =
-          new ChatLoop(chat, input, answers, new PrintWriter(err, true), 8).run();
+      int status = new ChatLoop(chat, input, answers, new PrintWriter(err, true), 8).run();
       return new Run(status, out.toString(), err.toString());
     }
   }

@@ -35,8 +35,7 @@ class GgufCommandsTest {
       "{{ bos_token }}{% for m in messages %}{% if m.content == 'no' %}"
           + "{{ raise_exception('not that') }}{% endif %}{{ m.role }}: {{ m.content }}\n"
           + "{% endfor %}assistant:";
-  private static final Path MODELS =
-      Path.of("..", "engine", "src", "test", "resources", "models");
+  private static final Path MODELS = Path.of("..", "engine", "src", "test", "resources", "models");
   private static final Sampling TEN = Sampling.GREEDY.withTokens(10);
 
   @TempDir static Path folder;
@@ -61,8 +60,7 @@ class GgufCommandsTest {
         t.name(),
         t.type(),
         t.shape(),
-        (row, into) ->
-            System.arraycopy(numbers, (int) row * t.columns(), into, 0, t.columns()));
+        (row, into) -> System.arraycopy(numbers, (int) row * t.columns(), into, 0, t.columns()));
   }
 
   private static Run moe(String command, String... more) {
@@ -124,9 +122,24 @@ class GgufCommandsTest {
             .withBias(Map.of(70, -5f, 71, 2f))
             .withSeed(9);
     String[] args = {
-      "--prompt", "hello", "--max-tokens", "10", "--temperature", "1.5", "--top-k", "40", "--top-p",
-      "0.9", "--min-p", "0.01", "--repetition-penalty", "1.3", "--logit-bias", "70=-5,71=2",
-      "--seed", "9"
+      "--prompt",
+      "hello",
+      "--max-tokens",
+      "10",
+      "--temperature",
+      "1.5",
+      "--top-k",
+      "40",
+      "--top-p",
+      "0.9",
+      "--min-p",
+      "0.01",
+      "--repetition-penalty",
+      "1.3",
+      "--logit-bias",
+      "70=-5,71=2",
+      "--seed",
+      "9"
     };
     String text = expected("hello", drawn).text();
     assertThat(moe("generate", args).out()).isEqualTo(text + System.lineSeparator());

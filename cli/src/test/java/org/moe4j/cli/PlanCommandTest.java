@@ -22,8 +22,7 @@ import tools.jackson.databind.json.JsonMapper;
 
 /** {@code moe plan} on a small file of which half lies in experts. */
 class PlanCommandTest {
-  private static final Path MODELS =
-      Path.of("..", "engine", "src", "test", "resources", "models");
+  private static final Path MODELS = Path.of("..", "engine", "src", "test", "resources", "models");
   private static final int LAYERS = 3;
   private static final int EXPERTS = 16;
 
@@ -75,18 +74,17 @@ class PlanCommandTest {
                 Map.entry("olmoe.expert_count", (long) EXPERTS),
                 Map.entry("olmoe.expert_used_count", 4L)));
     try (GgufFile other = GgufFile.open(MODELS.resolve("mixtral-f16.gguf"))) {
-      other.metadata().values().forEach(
-          (key, value) -> {
-            if (key.startsWith("tokenizer.")) {
-              metadata.put(key, value);
-            }
-          });
+      other
+          .metadata()
+          .values()
+          .forEach(
+              (key, value) -> {
+                if (key.startsWith("tokenizer.")) {
+                  metadata.put(key, value);
+                }
+              });
     }
-    GgufWriter.write(
-        model,
-        metadata,
-        items,
-        bytes -> {});
+    GgufWriter.write(model, metadata, items, bytes -> {});
   }
 
   private TrainCommandTest.Run plan(String... more) {
@@ -147,7 +145,8 @@ class PlanCommandTest {
           .isEqualTo(GgmlType.Q4_0.bytes(3 * 128 * 256));
       misses += 4 * (1 - held / (double) EXPERTS);
     }
-    assertThat(some.at("/speed/misses_per_token").doubleValue()).isBetween(misses - 0.01, misses + 0.01);
+    assertThat(some.at("/speed/misses_per_token").doubleValue())
+        .isBetween(misses - 0.01, misses + 0.01);
     double seconds =
         some.at("/speed/memory_bytes_per_token").longValue() / 10e9
             + some.at("/speed/disk_bytes_per_token").longValue() / 1e9;
@@ -172,8 +171,15 @@ class PlanCommandTest {
   @Test
   void textIsTheSameWithExpertsOnDiskAndTheDocumentTellsOfThem() {
     String[] how = {
-      "generate", model.toString(), "--prompt", "one two", "--max-tokens", "9", "--threads",
-      "2", "--json"
+      "generate",
+      model.toString(),
+      "--prompt",
+      "one two",
+      "--max-tokens",
+      "9",
+      "--threads",
+      "2",
+      "--json"
     };
     TrainCommandTest.Run whole = TrainCommandTest.moe(how);
     assertThat(whole.status()).as(whole.err()).isZero();

@@ -41,7 +41,10 @@ class ReadmeTest {
             .toAbsolutePath();
     String example =
         block("<!-- EngineExample.java -->\n```java\n").replace("model.gguf", model.toString());
-    assertThat(ran("import java.nio.file.*;\nimport java.util.*;\nimport org.moe4j.engine.*;\n", example))
+    assertThat(
+            ran(
+                "import java.nio.file.*;\nimport java.util.*;\nimport org.moe4j.engine.*;\n",
+                example))
         .containsPattern("(LENGTH|STOP) after \\d+ tokens");
   }
 
@@ -61,10 +64,7 @@ class ReadmeTest {
   /** What an example prints. */
   private String ran(String imports, String example) throws Exception {
     String source =
-        imports
-            + "public class Example {\n  public static void run() {\n"
-            + example
-            + "  }\n}\n";
+        imports + "public class Example {\n  public static void run() {\n" + example + "  }\n}\n";
     JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
     StringWriter errors = new StringWriter();
     boolean compiled =

@@ -57,7 +57,8 @@ public final class Engine implements AutoCloseable {
     this.weights = weights;
     this.forward = new Forward(weights, workers);
     this.tokenizer = new LazyTokenizer(file, weights.shape().vocabulary());
-    this.pool = new PagePool(layout(weights.shape(), options), options.cacheBytes(), options.keptBytes());
+    this.pool =
+        new PagePool(layout(weights.shape(), options), options.cacheBytes(), options.keptBytes());
   }
 
   /** The JVM's way to say that mapped memory has no file behind it any more. */
@@ -99,14 +100,14 @@ public final class Engine implements AutoCloseable {
     }
   }
 
-  private static Engine open(
-      GgufFile file, EngineOptions options, Arena arena, Workers workers) {
+  private static Engine open(GgufFile file, EngineOptions options, Arena arena, Workers workers) {
     if (options.memory() == Long.MAX_VALUE) {
       Weights weights = Weights.load(file, arena, options.exact(), workers);
       return checked(new Engine(file, options, arena, workers, weights));
     }
     MemoryPlan plan = MemoryPlan.of(file, options);
-    EngineOptions planned = options.withCache(plan.cache(), Math.min(plan.cache(), options.keptBytes()));
+    EngineOptions planned =
+        options.withCache(plan.cache(), Math.min(plan.cache(), options.keptBytes()));
     if (plan.offload().isEmpty()) {
       return open(file, planned.withMemory(Long.MAX_VALUE), arena, workers);
     }

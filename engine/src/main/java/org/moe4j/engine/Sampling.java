@@ -81,8 +81,7 @@ public record Sampling(
 
   /** The likeliest token each time, 256 of them. */
   public static final Sampling GREEDY =
-      new Sampling(
-          256, 0, Limits.NONE, Penalties.NONE, Map.of(), -1, 0, Set.of(), List.of());
+      new Sampling(256, 0, Limits.NONE, Penalties.NONE, Map.of(), -1, 0, Set.of(), List.of());
 
   /** Checks the numbers. */
   public Sampling {
@@ -131,8 +130,7 @@ public record Sampling(
 
   /** With another penalty for tokens among the last {@code back}. */
   public Sampling withRepetition(float penalty, int back) {
-    return withPenalties(
-        new Penalties(penalty, penalties.frequency, penalties.presence, back));
+    return withPenalties(new Penalties(penalty, penalties.frequency, penalties.presence, back));
   }
 
   /** With other additions to logits. */

@@ -200,8 +200,7 @@ class BatchTest {
               return true;
             });
     told.add(0, closing);
-    List<Generation> texts =
-        told.stream().map(t -> batch.add(text(1, 5), length(10), t)).toList();
+    List<Generation> texts = told.stream().map(t -> batch.add(text(1, 5), length(10), t)).toList();
     batch.step();
     assertThat(texts).allMatch(t -> t.end().equals(java.util.Optional.of(End.CANCELLED)));
     assertThat(batch.size()).isZero();
@@ -262,8 +261,7 @@ class BatchTest {
         Batch batch = kept.batch(new BatchOptions(1, 20, 10))) {
       int[] prompt = text(5, 150);
       List<Told> told = List.of(new Told(), new Told(), new Told());
-      List<Generation> texts =
-          told.stream().map(t -> batch.add(prompt, length(20), t)).toList();
+      List<Generation> texts = told.stream().map(t -> batch.add(prompt, length(20), t)).toList();
       finish(batch);
       assertThat(texts.stream().map(Generation::reusedTokens)).containsExactly(0, 149, 149);
       int[] expected = model.generate(prompt, length(20), t -> true);

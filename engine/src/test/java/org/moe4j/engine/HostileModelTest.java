@@ -54,8 +54,8 @@ class HostileModelTest {
     "olmoe.rope.dimension_count,31,",
     "olmoe.rope.dimension_count,64,rope.dimension_count"
   })
-  void metadataThatDoesNotFitIsRefusedInOneLineNamingTheFile(
-      String key, long value, String named) throws Exception {
+  void metadataThatDoesNotFitIsRefusedInOneLineNamingTheFile(String key, long value, String named)
+      throws Exception {
     Path file =
         TinyModels.changed(
             "olmoe-q4_0",
@@ -127,7 +127,8 @@ class HostileModelTest {
         assertThat(first.tokens).isEmpty();
       }
       assertThat(whole.end()).contains(End.LENGTH);
-      assertThat(second.tokens).containsExactly(Arrays.stream(expected).boxed().toArray(Integer[]::new));
+      assertThat(second.tokens)
+          .containsExactly(Arrays.stream(expected).boxed().toArray(Integer[]::new));
     }
   }
 
@@ -220,7 +221,9 @@ class HostileModelTest {
         new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
     assertThat(folder.resolve("crash.log")).doesNotExist();
     assertThat(process.waitFor()).isZero();
-    assertThat(printed.lines()).hasSize(3).allMatch(line -> line.contains("model.gguf: was truncated"));
+    assertThat(printed.lines())
+        .hasSize(3)
+        .allMatch(line -> line.contains("model.gguf: was truncated"));
   }
 
   /** Runs a model warm, cuts its file to nothing where no name leads to it, and steps on. */

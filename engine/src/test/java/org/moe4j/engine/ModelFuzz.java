@@ -27,8 +27,30 @@ final class ModelFuzz {
   private static final long HEAP_PER_BYTE = 64;
 
   private static final long[] NUMBERS = {
-    0, 1, 2, 3, 7, 31, 32, 33, 63, 65, 255, 256, 1000, 65535, 65536, 1 << 20, 1 << 24,
-    Integer.MAX_VALUE, 1L << 31, 0xffffffffL, 1L << 32, 1L << 40, Long.MAX_VALUE, -1
+    0,
+    1,
+    2,
+    3,
+    7,
+    31,
+    32,
+    33,
+    63,
+    65,
+    255,
+    256,
+    1000,
+    65535,
+    65536,
+    1 << 20,
+    1 << 24,
+    Integer.MAX_VALUE,
+    1L << 31,
+    0xffffffffL,
+    1L << 32,
+    1L << 40,
+    Long.MAX_VALUE,
+    -1
   };
 
   private final List<byte[]> models = new ArrayList<>();

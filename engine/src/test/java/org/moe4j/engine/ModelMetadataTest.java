@@ -27,9 +27,7 @@ class ModelMetadataTest {
 
   /** A model of the resources with other metadata or tensors. */
   private Path changed(
-      String name,
-      Map<String, Object> metadata,
-      UnaryOperator<List<GgufWriter.Item>> tensors)
+      String name, Map<String, Object> metadata, UnaryOperator<List<GgufWriter.Item>> tensors)
       throws Exception {
     try (GgufFile file = GgufFile.open(TinyModels.path(name))) {
       Map<String, Object> values = new LinkedHashMap<>(file.metadata().values());

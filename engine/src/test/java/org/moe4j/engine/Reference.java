@@ -99,7 +99,10 @@ final class Reference {
     int groups = whole("expert_group_count", 1);
     int size = experts / groups;
     int[] best =
-        IntStream.of(best(groupScores(ranks, groups, sigmoid ? 2 : 1), whole("expert_group_used_count", 1)))
+        IntStream.of(
+                best(
+                    groupScores(ranks, groups, sigmoid ? 2 : 1),
+                    whole("expert_group_used_count", 1)))
             .flatMap(g -> IntStream.range(g * size, (g + 1) * size))
             .boxed()
             .sorted((a, b) -> Double.compare(ranks[b], ranks[a]))

@@ -6,8 +6,7 @@ import java.util.Set;
 /** Attention of the oracle: every head's keys and values are written out. */
 final class ReferenceAttention {
   private static final Set<String> ADJACENT =
-      Set.of(
-          "llama", "deepseek2", "granite", "granitemoe", "deepseek", "ernie4_5", "ernie4_5-moe");
+      Set.of("llama", "deepseek2", "granite", "granitemoe", "deepseek", "ernie4_5", "ernie4_5-moe");
 
   private final Reference model;
   private final int heads;

@@ -67,8 +67,15 @@ class SamplerTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "1 0 1 0", "0.7 5 1 0", "2 0 0.8 0", "1 0 1 0.1", "1.3 9 0.9 0.05", "0.5 40 0.95 0.02",
-        "1 1000 0.5 0", "3 1 1 1", "1 13 1 0"
+        "1 0 1 0",
+        "0.7 5 1 0",
+        "2 0 0.8 0",
+        "1 0 1 0.1",
+        "1.3 9 0.9 0.05",
+        "0.5 40 0.95 0.02",
+        "1 1000 0.5 0",
+        "3 1 1 1",
+        "1 13 1 0"
       })
   void tokensAreDrawnAsOftenAsTheDefinitionsSay(String numbers) {
     float[] n = new float[4];
@@ -139,8 +146,7 @@ class SamplerTest {
         .doesNotContain(2);
     assertThat(z).containsExactly(1, 2, 3);
     Map<Integer, Float> all =
-        Map.of(
-            0, Float.NEGATIVE_INFINITY, 1, Float.NEGATIVE_INFINITY, 2, Float.NEGATIVE_INFINITY);
+        Map.of(0, Float.NEGATIVE_INFINITY, 1, Float.NEGATIVE_INFINITY, 2, Float.NEGATIVE_INFINITY);
     assertThatThrownBy(() -> new Sampler(Sampling.GREEDY.withBias(all)).next(z))
         .isInstanceOf(EngineException.class)
         .hasMessageContaining("forbidden by the logit bias");
@@ -163,8 +169,7 @@ class SamplerTest {
               .toList();
       for (int count : new int[] {0, 1, 2, 17, 100, 199, 200, 1000}) {
         assertThat(Ranking.first(z, count))
-            .containsExactly(
-                sorted.stream().limit(count).mapToInt(Integer::intValue).toArray());
+            .containsExactly(sorted.stream().limit(count).mapToInt(Integer::intValue).toArray());
       }
       assertThat(Ranking.above(z, 0.5f))
           .containsExactly(
@@ -180,12 +185,10 @@ class SamplerTest {
     assertThat(logprobs.token()).isEqualTo(17);
     assertThat(logprobs.logprob()).isCloseTo(Math.log(p.get(17)), within(1e-9));
     assertThat(logprobs.top()).hasSize(3);
-    assertThat(logprobs.top().getFirst().token())
-        .isEqualTo(new Sampler(Sampling.GREEDY).next(z));
+    assertThat(logprobs.top().getFirst().token()).isEqualTo(new Sampler(Sampling.GREEDY).next(z));
     logprobs
         .top()
-        .forEach(
-            r -> assertThat(r.logprob()).isCloseTo(Math.log(p.get(r.token())), within(1e-9)));
+        .forEach(r -> assertThat(r.logprob()).isCloseTo(Math.log(p.get(r.token())), within(1e-9)));
   }
 
   @Test

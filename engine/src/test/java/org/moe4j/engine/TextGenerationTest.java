@@ -23,7 +23,9 @@ class TextGenerationTest {
 
   @BeforeAll
   static void open() throws URISyntaxException {
-    model = Engine.open(Path.of(TextGenerationTest.class.getResource("/models/mixtral-q4_0.gguf").toURI()));
+    model =
+        Engine.open(
+            Path.of(TextGenerationTest.class.getResource("/models/mixtral-q4_0.gguf").toURI()));
   }
 
   @AfterAll
@@ -108,8 +110,7 @@ class TextGenerationTest {
     assertThat(made.logprobs()).hasSize(5);
     int[] prompt = model.tokenizer().encodePrompt("hello");
     float[] logits = model.prompt(model.sequence(), prompt);
-    assertThat(made.logprobs().getFirst())
-        .isEqualTo(Logprobs.of(logits, made.tokens()[0], 4));
+    assertThat(made.logprobs().getFirst()).isEqualTo(Logprobs.of(logits, made.tokens()[0], 4));
     for (Logprobs l : made.logprobs()) {
       assertThat(l.top()).hasSize(4);
       assertThat(l.top().getFirst().token()).isEqualTo(l.token());

@@ -30,8 +30,7 @@ public final class TinyModels {
     try (GgufFile file = GgufFile.open(path(name))) {
       Map<String, Object> values = new LinkedHashMap<>(file.metadata().values());
       metadata.accept(values);
-      List<GgufWriter.Item> items =
-          file.tensors().stream().map(t -> item(t, rows)).toList();
+      List<GgufWriter.Item> items = file.tensors().stream().map(t -> item(t, rows)).toList();
       GgufWriter.write(to, values, items, done -> {});
       return to;
     }

@@ -7,8 +7,8 @@ import org.moe4j.engine.EngineException;
 
 /**
  * Reads a mapped file front to back; whatever would run past its end is refused first. It reads
- * through a window on the heap: a start has hundreds of thousands of short texts to read, and
- * until the JVM has compiled its way around it, access to mapped memory takes many times as long.
+ * through a window on the heap: a start has hundreds of thousands of short texts to read, and until
+ * the JVM has compiled its way around it, access to mapped memory takes many times as long.
  */
 final class Cursor {
   private static final int WINDOW = 1 << 16;

@@ -41,7 +41,9 @@ final class MetadataValue {
         double[] list = new double[count];
         for (int i = 0; i < count; i++) {
           list[i] =
-              type == 6 ? Float.intBitsToFloat(in.int32(what)) : Double.longBitsToDouble(in.int64(what));
+              type == 6
+                  ? Float.intBitsToFloat(in.int32(what))
+                  : Double.longBitsToDouble(in.int64(what));
         }
         yield list;
       }

@@ -67,9 +67,10 @@ public final class Activations {
 
   /**
    * For each block of 4-bit codes, four to a 16-bit number q, in the order in which q holds their
-   * columns: what q, q &gt;&gt;&gt; 4, q &gt;&gt;&gt; 8 and q &gt;&gt;&gt; 12 are to be multiplied with. That is the column's
-   * number less 16 times the one before it in q: what the shifted q holds above the column's code is
-   * then made up for, modulo 2^16, and needs no mask. Each is twice in an int.
+   * columns: what q, q &gt;&gt;&gt; 4, q &gt;&gt;&gt; 8 and q &gt;&gt;&gt; 12 are to be multiplied
+   * with. That is the column's number less 16 times the one before it in q: what the shifted q
+   * holds above the column's code is then made up for, modulo 2^16, and needs no mask. Each is
+   * twice in an int.
    */
   int[] factors() {
     return factors;

@@ -4,10 +4,12 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Objects;
-import org.moe4j.engine.machine.MachineKernels;
 import org.moe4j.engine.machine.ByteRecord;
+import org.moe4j.engine.machine.MachineKernels;
 
-/** Rows of activations in 8 bits in native memory, as machine code takes them: {@link ByteRecord}. */
+/**
+ * Rows of activations in 8 bits in native memory, as machine code takes them: {@link ByteRecord}.
+ */
 final class ByteRows {
   private static final ThreadLocal<MemorySegment> VALUES =
       ThreadLocal.withInitial(() -> allocate(0));

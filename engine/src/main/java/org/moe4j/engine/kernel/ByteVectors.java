@@ -165,7 +165,10 @@ final class ByteVectors {
     return ALL.get(ValueLayout.JAVA_FLOAT_UNALIGNED, units + p * 4L);
   }
 
-  /** L of each of two neighbouring quarters of values for four rows of weights; {@code shift} as of scores. */
+  /**
+   * L of each of two neighbouring quarters of values for four rows of weights; {@code shift} as of
+   * scores.
+   */
   static void fourValues(
       long values,
       int shift,

@@ -43,8 +43,7 @@ public sealed interface CachedHeads permits HalfHeads, ByteHeads, LatentHeads {
    * @param out receives {@value #PAGE} products from {@code to} on, {@code stride} numbers further
    *     for each query
    */
-  void scores(
-      MemorySegment page, long at, float[] q, int rows, float[] out, int to, int stride);
+  void scores(MemorySegment page, long at, float[] q, int rows, float[] out, int to, int stride);
 
   /**
    * Adds the weighted values of positions {@code from} to {@code to - 1} of a page.

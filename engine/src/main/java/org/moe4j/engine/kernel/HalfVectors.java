@@ -40,8 +40,7 @@ final class HalfVectors {
   }
 
   /** Four queries with positions 0 to L - 1 of each half page. */
-  static void fourScores(
-      long keys, int size, float[] q, int q0, float[] out, int to, int stride) {
+  static void fourScores(long keys, int size, float[] q, int q0, float[] out, int to, int stride) {
     FloatVector a0 = FloatVector.zero(F);
     FloatVector a1 = a0;
     FloatVector a2 = a0;

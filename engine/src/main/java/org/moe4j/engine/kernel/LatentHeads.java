@@ -31,8 +31,7 @@ record LatentHeads(int size) implements CachedHeads {
       MemorySegment page, long at, int position, float[] k, int kAt, float[] v, int vAt) {
     long key = at + 4L * position * half();
     for (int d = 0; d < size; d++) {
-      page.set(
-          SHORT, key + d % half() * 4L + d / half() * 2L, Float.floatToFloat16(k[kAt + d]));
+      page.set(SHORT, key + d % half() * 4L + d / half() * 2L, Float.floatToFloat16(k[kAt + d]));
     }
   }
 

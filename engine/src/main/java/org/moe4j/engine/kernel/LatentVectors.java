@@ -45,8 +45,7 @@ final class LatentVectors {
     }
   }
 
-  private static void one(
-      long key, int half, int lane, float[] q, int q0, float[] sums, int at) {
+  private static void one(long key, int half, int lane, float[] q, int q0, float[] sums, int at) {
     FloatVector a = FloatVector.zero(F);
     FloatVector b = a;
     for (int i = lane; i < half; i += 16) {
@@ -57,8 +56,7 @@ final class LatentVectors {
     a.add(b).intoArray(sums, at);
   }
 
-  private static void four(
-      long key, int half, int lane, float[] q, int q0, float[] sums, int at) {
+  private static void four(long key, int half, int lane, float[] q, int q0, float[] sums, int at) {
     FloatVector a0 = FloatVector.zero(F);
     FloatVector a1 = a0;
     FloatVector a2 = a0;

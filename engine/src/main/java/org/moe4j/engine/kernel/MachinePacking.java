@@ -90,8 +90,7 @@ final class MachinePacking {
     to.set(SHORT, block + 64 + 2L * r, row.get(SHORT, source + 2));
     long lane = r % 16 * 4L;
     for (long v = 0; v < 3; v++) {
-      to.set(
-          INT, block + 128 + r / 16 * 192L + v * 64 + lane, row.get(INT, source + 4 + 4 * v));
+      to.set(INT, block + 128 + r / 16 * 192L + v * 64 + lane, row.get(INT, source + 4 + 4 * v));
     }
     long codes = block + 512 + r / 16 * 2048L + lane;
     for (long pair = 0; pair < 4; pair++) {

@@ -15,7 +15,9 @@ import static org.moe4j.engine.kernel.Vectors.signedBytes;
 import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 
-/** Unpackers of numbers that are whole: floats of 32 or 16 bits, in rows of any length, and Q8_0. */
+/**
+ * Unpackers of numbers that are whole: floats of 32 or 16 bits, in rows of any length, and Q8_0.
+ */
 final class PlainBlocks {
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
   private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;

@@ -5,14 +5,16 @@ import java.lang.foreign.MemorySegment;
 /**
  * Weights of 4 bits in blocks of 32 with a half-precision scale each (Q4_0), 32 rows interleaved.
  * Such a group holds for every block the 9 16-bit numbers that a row's stored block is made of (the
- * scale, then 8 times four codes): 32 rows of the first, 32 of the second, and so on, rows i and i +
- * 16 side by side. It takes activations in 8 bits.
+ * scale, then 8 times four codes): 32 rows of the first, 32 of the second, and so on, rows i and i
+ * + 16 side by side. It takes activations in 8 bits.
  */
 record Q4Matrix(int rows, int columns, MemorySegment weights) implements Matrix {
   /** Of 32 rows. */
   static final int BLOCK_BYTES = 32 * 18;
 
-  /** The column of a block's code number {@code i}, codes counted as the block's numbers hold them. */
+  /**
+   * The column of a block's code number {@code i}, codes counted as the block's numbers hold them.
+   */
   static int column(int i) {
     return i / 4 * 2 + (i & 1) * 16 + (i >> 1 & 1);
   }

@@ -25,8 +25,8 @@ import jdk.incubator.vector.ShortVector;
  * <p>What the compiler needs: every loop is a small method of its own with its vectors in memory
  * between the phases (a vector that crosses a call is boxed), vector methods are called directly
  * (helpers stop being inlined in methods of some size), memory is native and in whole cache lines,
- * and loops over addresses end at an address, not at a count: counted loops over long indices become
- * nests of loops with more checks than work.
+ * and loops over addresses end at an address, not at a count: counted loops over long indices
+ * become nests of loops with more checks than work.
  */
 final class Q4Vectors implements Q4Kernels {
   private static final long LINE = 64;
@@ -109,8 +109,7 @@ final class Q4Vectors implements Q4Kernels {
   }
 
   /** A block of both groups times a row of x. */
-  private static void dots(
-      long codes, long group, int[] factors, int at, int offset, long to) {
+  private static void dots(long codes, long group, int[] factors, int at, int offset, long to) {
     ShortVector a = IntVector.broadcast(I, offset).reinterpretAsShorts();
     ShortVector b = a;
     int c = at;

@@ -28,8 +28,7 @@ final class RowProducts {
 
   private RowProducts() {}
 
-  static void f32(
-      long w, long v, float[] x, int at, int columns, int lane, float[] sums, int to) {
+  static void f32(long w, long v, float[] x, int at, int columns, int lane, float[] sums, int to) {
     FloatVector a = FloatVector.zero(F);
     FloatVector b = a;
     for (int c = lane; c < columns; c += 16) {
@@ -41,8 +40,7 @@ final class RowProducts {
     b.intoArray(sums, to + APART);
   }
 
-  static void f16(
-      long w, long v, float[] x, int at, int columns, int lane, float[] sums, int to) {
+  static void f16(long w, long v, float[] x, int at, int columns, int lane, float[] sums, int to) {
     FloatVector a = FloatVector.zero(F);
     FloatVector b = a;
     for (int c = lane; c < columns; c += 16) {
@@ -54,8 +52,7 @@ final class RowProducts {
     b.intoArray(sums, to + APART);
   }
 
-  static void bf16(
-      long w, long v, float[] x, int at, int columns, int lane, float[] sums, int to) {
+  static void bf16(long w, long v, float[] x, int at, int columns, int lane, float[] sums, int to) {
     FloatVector a = FloatVector.zero(F);
     FloatVector b = a;
     for (int c = lane; c < columns; c += 16) {
@@ -67,8 +64,7 @@ final class RowProducts {
     b.intoArray(sums, to + APART);
   }
 
-  static void q80(
-      long w, long v, float[] x, int at, int columns, int lane, float[] sums, int to) {
+  static void q80(long w, long v, float[] x, int at, int columns, int lane, float[] sums, int to) {
     FloatVector a = FloatVector.zero(F);
     FloatVector b = a;
     for (int k = 0; k < columns; k += 32) {

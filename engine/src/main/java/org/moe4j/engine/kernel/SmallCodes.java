@@ -130,7 +130,9 @@ final class SmallCodes {
     high.selectFrom(numbers).intoMemorySegment(ALL, to + 16, LE);
   }
 
-  /** Halves of sixteen bytes, with {@code fifth} added to those whose bit of {@code mask} is set. */
+  /**
+   * Halves of sixteen bytes, with {@code fifth} added to those whose bit of {@code mask} is set.
+   */
   private static void fives(long at, int mask, int fifth, long to) {
     IntVector q = IntVector.fromMemorySegment(IntVector.SPECIES_128, ALL, at, LE);
     q.and(0x0f0f0f0f).reinterpretAsBytes().intoMemorySegment(ALL, to, LE);

@@ -7,7 +7,6 @@ import static org.moe4j.engine.kernel.Vectors.LE;
 import static org.moe4j.engine.kernel.Vectors.bits;
 import static org.moe4j.engine.kernel.Vectors.floats;
 import static org.moe4j.engine.kernel.Vectors.scale;
-import static org.moe4j.engine.kernel.Vectors.unsigned;
 
 import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.ByteVector;

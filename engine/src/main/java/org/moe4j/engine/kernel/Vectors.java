@@ -41,7 +41,8 @@ final class Vectors {
   private static final VectorSpecies<Short> H =
       VectorSpecies.of(short.class, VectorShape.forBitSize(L * 16));
 
-  private static final IntVector QUAD = IntVector.zero(I).sub(IntVector.zero(I).addIndex(8)).add(24);
+  private static final IntVector QUAD =
+      IntVector.zero(I).sub(IntVector.zero(I).addIndex(8)).add(24);
 
   private static final float TWO_112 = 0x1p112f;
   private static final int HALF_BITS = 0x8fffe000;

@@ -100,8 +100,7 @@ class CodeBuffer {
    * @param second the register in EVEX.vvvv, 0 for none
    * @param bytes that are read from memory, unless it is broadcast
    */
-  final void evex(
-      int map, int prefix, int opcode, int reg, int second, Operand rm, int bytes) {
+  final void evex(int map, int prefix, int opcode, int reg, int second, Operand rm, int bytes) {
     boolean broadcast = false;
     int b;
     int x;

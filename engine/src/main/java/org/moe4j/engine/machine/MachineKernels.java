@@ -79,13 +79,7 @@ public final class MachineKernels {
    * @param out address of the sums, 64 floats for each row
    */
   public void multiply(
-      WeightFormat format,
-      int tokens,
-      long panel,
-      long half,
-      long rowBytes,
-      long rows,
-      long out) {
+      WeightFormat format, int tokens, long panel, long half, long rowBytes, long rows, long out) {
     call(programs.get(format)[tokens - 1], panel, half, rowBytes, out, rows);
   }
 
@@ -117,6 +111,7 @@ public final class MachineKernels {
     static final MethodHandle HANDLE =
         Linker.nativeLinker()
             .downcallHandle(
-                FunctionDescriptor.ofVoid(LONG, LONG, LONG, LONG, LONG), Linker.Option.critical(false));
+                FunctionDescriptor.ofVoid(LONG, LONG, LONG, LONG, LONG),
+                Linker.Option.critical(false));
   }
 }

@@ -38,7 +38,10 @@ final class Processor {
             .lines()
             .filter(line -> line.startsWith("flags"))
             .findFirst()
-            .map(line -> Set.copyOf(List.of(line.substring(line.indexOf(':') + 1).strip().split("\\s+"))))
+            .map(
+                line ->
+                    Set.copyOf(
+                        List.of(line.substring(line.indexOf(':') + 1).strip().split("\\s+"))))
             .orElse(Set.of());
     return NEEDED.stream()
         .filter(flag -> !flags.contains(flag))

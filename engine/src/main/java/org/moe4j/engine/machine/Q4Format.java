@@ -4,10 +4,10 @@ import org.moe4j.engine.machine.Operand.Address;
 import org.moe4j.engine.machine.Operand.Zmm;
 
 /**
- * 4-bit weights with a scale for each 32 columns (Q4_0). A block is 32 columns: 32
- * half-precision scales w, then for each sixteen of rows four times 16 ints, one int a row; int v has the
- * codes of columns 4 v to 4 v + 3 in the low halves of its bytes, those of columns 16 + 4 v and
- * following in the high halves.
+ * 4-bit weights with a scale for each 32 columns (Q4_0). A block is 32 columns: 32 half-precision
+ * scales w, then for each sixteen of rows four times 16 ints, one int a row; int v has the codes of
+ * columns 4 v to 4 v + 3 in the low halves of its bytes, those of columns 16 + 4 v and following in
+ * the high halves.
  *
  * <p>Rule, blocks in order: sum = fma((float) dot, w s, sum), where dot is the integer sum of (code
  * - 8) times the activation's code, s its scale, and w s is rounded.

@@ -72,15 +72,13 @@ final class Q4KFormat implements Format {
     for (int t = 0; t < tile.tokens(); t++) {
       a.vpxord(tile.dot(t), tile.dot(t), tile.dot(t));
     }
-    Q4Format.nibbles(
-        a, tile, tile.block(i, CODES + tile.place(i) * 2048 + part * 256), record);
+    Q4Format.nibbles(a, tile, tile.block(i, CODES + tile.place(i) * 2048 + part * 256), record);
     Zmm factor = tile.free(0);
     factor(a, tile, i, tile.free(3 + part / 4 * 2), part, 0);
     Q4Format.scaled(a, tile, i, factor, record);
     factor(a, tile, i, tile.free(4 + part / 4 * 2), part, MINIMUM_FACTORS);
     for (int t = 0; t < tile.tokens(); t++) {
-      a.vfnmadd231ps(
-          tile.sum(i, t), factor, Tile.record(t, record + ByteRecord.SCALED_SUM).each());
+      a.vfnmadd231ps(tile.sum(i, t), factor, Tile.record(t, record + ByteRecord.SCALED_SUM).each());
     }
   }
 

@@ -18,6 +18,7 @@ final class SystemMemory {
 
   /** Advice: back it by huge pages. */
   static final int HUGE_PAGES = 14;
+
   static final int NOT_NEEDED = 4;
 
   private static final int PRIVATE_ANONYMOUS = 0x22;

@@ -88,7 +88,9 @@ public enum Architecture {
     return this == GPT_OSS;
   }
 
-  /** True if gates and ups are clamped: (min(up, 7) + 1) gate sigmoid(1.702 gate), gate at most 7. */
+  /**
+   * True if gates and ups are clamped: (min(up, 7) + 1) gate sigmoid(1.702 gate), gate at most 7.
+   */
   boolean clamped() {
     return this == GPT_OSS;
   }

@@ -20,8 +20,7 @@ final class AttentionBlock {
     this.products = products;
     AttentionShape a = shape.attention();
     this.heads = new HeadAttention(shape, rotary, products);
-    this.latent =
-        a.latent().map(l -> new LatentAttention(a, l, shape.epsilon(), rotary, products));
+    this.latent = a.latent().map(l -> new LatentAttention(a, l, shape.epsilon(), rotary, products));
     this.attended = new Activations(a.outputWidth());
   }
 

@@ -197,8 +197,7 @@ final class CachedAttention {
     }
     int count = 0;
     for (int t = 0; t < n; t++) {
-      boolean more =
-          t > 0 && t - tiles[count - 1] < size && states.cache(t) == states.cache(t - 1);
+      boolean more = t > 0 && t - tiles[count - 1] < size && states.cache(t) == states.cache(t - 1);
       if (!more) {
         tiles[count++] = t;
       }
@@ -244,8 +243,7 @@ final class CachedAttention {
   }
 
   /** Softmax and values of one span. */
-  private void span(
-      int layer, HiddenStates states, Tile tile, int span, Scratch s, Partial to) {
+  private void span(int layer, HiddenStates states, Tile tile, int span, Scratch s, Partial to) {
     CachedHeads heads = tile.cache().layout().heads();
     long at = tile.cache().layout().at(layer, tile.keyHead());
     int rows = tile.rows();

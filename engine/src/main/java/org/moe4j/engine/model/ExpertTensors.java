@@ -33,7 +33,9 @@ public record ExpertTensors(
   /** Those of expert {@code e}. */
   public Biases biases(int e) {
     return new Biases(
-        part(biases.gate(), e, hidden), part(biases.up(), e, hidden), part(biases.down(), e, width));
+        part(biases.gate(), e, hidden),
+        part(biases.up(), e, hidden),
+        part(biases.down(), e, width));
   }
 
   private static float[] part(float[] all, int e, int size) {

@@ -78,8 +78,7 @@ final class FeedForward {
     }
     products.multiply(input, n, List.of(router.logits()), List.of(logits));
     products.each(
-        n,
-        (t, worker) -> routing.choose(t, logits, t * count, router.preference(), worker));
+        n, (t, worker) -> routing.choose(t, logits, t * count, router.preference(), worker));
     routing.sort(n);
   }
 

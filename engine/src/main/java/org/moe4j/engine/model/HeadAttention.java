@@ -47,12 +47,7 @@ final class HeadAttention {
         });
     attention.store(index, states, k, shape.keyWidth(), v, shape.valueWidth());
     attention.run(
-        index,
-        states,
-        q,
-        w.sinks(),
-        to.values(),
-        (t, head) -> to.at(t) + head * shape.valueSize());
+        index, states, q, w.sinks(), to.values(), (t, head) -> to.at(t) + head * shape.valueSize());
   }
 
   private void prepare(float[] rows, int at, int heads, Norm norm, int t) {

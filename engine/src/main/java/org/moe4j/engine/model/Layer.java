@@ -69,8 +69,8 @@ record Layer(
    * What picks experts.
    *
    * @param logits one row for each expert
-   * @param preference of each expert, added to what experts are picked by but not to their
-   *     weights; or none
+   * @param preference of each expert, added to what experts are picked by but not to their weights;
+   *     or none
    */
   @SuppressWarnings("ArrayRecordComponent") // handed over, never compared
   record Router(Affine logits, float[] preference) {}

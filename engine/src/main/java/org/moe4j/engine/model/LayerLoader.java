@@ -62,10 +62,7 @@ record LayerLoader(Shape shape, Tensors tensors) {
     Affine up = tensors.affine(p + "ffn_up" + suffix, shape.width(), hidden);
     Affine down = tensors.affine(p + "ffn_down" + suffix, hidden, shape.width());
     return new Expert(
-        gate.matrix(),
-        up.matrix(),
-        down.matrix(),
-        new Biases(gate.bias(), up.bias(), down.bias()));
+        gate.matrix(), up.matrix(), down.matrix(), new Biases(gate.bias(), up.bias(), down.bias()));
   }
 
   private Optional<Layer.Shared> shared(String p) {
@@ -99,8 +96,7 @@ record LayerLoader(Shape shape, Tensors tensors) {
   private List<Affine> inputs(String p, int queries) {
     AttentionShape a = shape.attention();
     if (tensors.has(p + "attn_qkv.weight")) {
-      return tensors.stacked(
-          p + "attn_qkv", shape.width(), queries, a.keyWidth(), a.valueWidth());
+      return tensors.stacked(p + "attn_qkv", shape.width(), queries, a.keyWidth(), a.valueWidth());
     }
     return List.of(
         tensors.affine(p + "attn_q", shape.width(), queries),

@@ -91,9 +91,7 @@ public record Shape(
             ? optional(m, p + "feed_forward_length", 0, MOST)
             : m.require(p + "feed_forward_length", 1, MOST),
         new Scales(
-            scale(m, p + "embedding_scale"),
-            scale(m, p + "residual_scale"),
-            (float) (1 / logits)));
+            scale(m, p + "embedding_scale"), scale(m, p + "residual_scale"), (float) (1 / logits)));
   }
 
   private static AttentionShape attention(

@@ -54,8 +54,7 @@ record Tensors(GgufFile file, Packing packing) {
 
   /** A norm. */
   Norm norm(String name, int size) {
-    return new Norm(
-        checked(name + WEIGHT, size, 1, 1).floats(), numbers(name + ".bias", size));
+    return new Norm(checked(name + WEIGHT, size, 1, 1).floats(), numbers(name + ".bias", size));
   }
 
   /** A norm of each {@code part} or of all {@code size} numbers, or none. */

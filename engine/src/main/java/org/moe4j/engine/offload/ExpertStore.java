@@ -26,8 +26,8 @@ import org.moe4j.engine.model.ExpertTensors;
  * Experts on disk behind a cache of some for each layer. Threads of its own read and pack; they are
  * never interrupted, as that would close the files. What is missing is read first, in the order in
  * which it was asked for; guessed experts of a later layer when nothing else is to be read, into
- * spare memory, as far as guesses came true before: they drive nothing out before they are asked for.
- * One that was wrong is given up between two parts of it.
+ * spare memory, as far as guesses came true before: they drive nothing out before they are asked
+ * for. One that was wrong is given up between two parts of it.
  */
 public final class ExpertStore implements ExpertSource {
   private final Packing packing;
@@ -109,8 +109,7 @@ public final class ExpertStore implements ExpertSource {
     long staging = most + 2L * sources.alignment();
     for (int i = 0; i < sizes.readers(); i++) {
       MemorySegment memory = arena.allocate(staging, sources.alignment());
-      readers.add(
-          Thread.ofPlatform().daemon().name("moe4j-disk-" + i).start(() -> serve(memory)));
+      readers.add(Thread.ofPlatform().daemon().name("moe4j-disk-" + i).start(() -> serve(memory)));
     }
   }
 
@@ -237,10 +236,7 @@ public final class ExpertStore implements ExpertSource {
       guesses.clear();
       guessedLayer = layer;
       int[] missing =
-          Arrays.stream(experts)
-              .filter(e -> !from.lru().holds(e))
-              .limit(sizes.ahead())
-              .toArray();
+          Arrays.stream(experts).filter(e -> !from.lru().holds(e)).limit(sizes.ahead()).toArray();
       guessesTold += missing.length;
       int trusted = trust.told(missing);
       Arrays.stream(missing).limit(trusted).forEach(guesses::add);
@@ -348,14 +344,7 @@ public final class ExpertStore implements ExpertSource {
     lock.lock();
     try {
       return new OffloadStatistics(
-          hits,
-          misses,
-          bytesRead,
-          guessesTold,
-          guessesRight,
-          guessesRead,
-          guessesUsed,
-          waitNanos);
+          hits, misses, bytesRead, guessesTold, guessesRight, guessesRead, guessesUsed, waitNanos);
     } finally {
       lock.unlock();
     }

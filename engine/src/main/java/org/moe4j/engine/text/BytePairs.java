@@ -3,7 +3,9 @@ package org.moe4j.engine.text;
 import java.nio.charset.StandardCharsets;
 import org.moe4j.engine.gguf.Metadata;
 
-/** Byte-level byte-pair encoding: the bytes of a word are joined in the order of a list of pairs. */
+/**
+ * Byte-level byte-pair encoding: the bytes of a word are joined in the order of a list of pairs.
+ */
 final class BytePairs implements Encoder, Merging.Pairs {
   private static final String MERGES = "tokenizer.ggml.merges";
 
@@ -24,8 +26,7 @@ final class BytePairs implements Encoder, Merging.Pairs {
     this.metadata = m;
     this.vocabulary = vocabulary;
     this.merges =
-        new Spellings(
-            m.texts(MERGES).orElseThrow(() -> m.missing(MERGES)).toArray(new String[0]));
+        new Spellings(m.texts(MERGES).orElseThrow(() -> m.missing(MERGES)).toArray(new String[0]));
     this.words = words;
     this.wholeWords = wholeWords;
     this.unknown = unknown;

@@ -56,8 +56,23 @@ final class PreTokenizer {
     String upper = "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}" + without + "]";
     String lower = "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}" + without + "]";
     String before = "[^\\r\\n\\p{L}\\p{N}]?";
-    return before + upper + "*" + lower + "+" + ending + "|" + before + upper + "+" + lower + "*"
-        + ending + "|" + digits + "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*" + SPACES;
+    return before
+        + upper
+        + "*"
+        + lower
+        + "+"
+        + ending
+        + "|"
+        + before
+        + upper
+        + "+"
+        + lower
+        + "*"
+        + ending
+        + "|"
+        + digits
+        + "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*"
+        + SPACES;
   }
 
   private static final Map<String, List<String>> RULES = new TreeMap<>();
@@ -68,15 +83,13 @@ final class PreTokenizer {
         "gpt-2 phi-2 olmo mpt jais trillion granite-docling gigachat a.x-4.0 mellum exaone4"
             + " modern-bert",
         PLAIN);
-    rule(
-        "starcoder refact command-r smollm codeshell exaone minerva-7b mellum2", DIGIT, PLAIN);
+    rule("starcoder refact command-r smollm codeshell exaone minerva-7b mellum2", DIGIT, PLAIN);
     rule("falcon", "[\\p{P}\\$\\+<=>\\^~\\|`]+", PLAIN, THREE_DIGITS);
     rule(
         "llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 dbrx smaug-bpe glm4"
             + " chatglm-bpe",
         words("\\p{N}{1,3}"));
-    rule(
-        "qwen2 deepseek-r1-qwen kormo megrez stablelm2 hunyuan solar-open grok-2", words(DIGIT));
+    rule("qwen2 deepseek-r1-qwen kormo megrez stablelm2 hunyuan solar-open grok-2", words(DIGIT));
     rule(
         "qwen35",
         ENDINGS
@@ -88,9 +101,7 @@ final class PreTokenizer {
             + "|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+");
     rule(
         "seed-coder",
-        ENDINGS
-            + "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}\\r\\n]+"
-            + SPACES);
+        ENDINGS + "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}\\r\\n]+" + SPACES);
     rule("gpt-4o llama4 kanana2 minimax-m2", cased(ENDINGS + "?", "\\p{N}{1,3}", ""));
     rule("tekken", cased("", DIGIT, ""));
     rule(
@@ -133,9 +144,7 @@ final class PreTokenizer {
 
   private PreTokenizer(List<String> expressions) {
     this.stages =
-        expressions.stream()
-            .map(e -> Pattern.compile(e, Pattern.UNICODE_CHARACTER_CLASS))
-            .toList();
+        expressions.stream().map(e -> Pattern.compile(e, Pattern.UNICODE_CHARACTER_CLASS)).toList();
   }
 
   /** True if the name is known. */

@@ -37,7 +37,8 @@ public final class TextStream {
   }
 
   private String decode(byte[] more, boolean end) {
-    ByteBuffer in = ByteBuffer.allocate(begun.remaining() + more.length).put(begun).put(more).flip();
+    ByteBuffer in =
+        ByteBuffer.allocate(begun.remaining() + more.length).put(begun).put(more).flip();
     CharBuffer out = CharBuffer.allocate(in.remaining() + 1);
     decoder.decode(in, out, end);
     if (end) {

@@ -59,8 +59,7 @@ public final class Tokenizer {
     }
     String pre = m.text(KEY + "pre").orElse("default");
     if (byteLevel && !PreTokenizer.knows(pre)) {
-      throw m.failure(
-          KEY + "pre " + pre + " is not known; known: " + PreTokenizer.names());
+      throw m.failure(KEY + "pre " + pre + " is not known; known: " + PreTokenizer.names());
     }
     boolean keepsWords = byteLevel && PreTokenizer.keepsWords(pre);
     vocabulary = Vocabulary.of(m);

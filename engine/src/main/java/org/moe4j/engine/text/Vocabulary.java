@@ -28,8 +28,7 @@ final class Vocabulary {
   }
 
   static Vocabulary of(Metadata m) {
-    String[] tokens =
-        m.texts(TOKENS).orElseThrow(() -> m.missing(TOKENS)).toArray(new String[0]);
+    String[] tokens = m.texts(TOKENS).orElseThrow(() -> m.missing(TOKENS)).toArray(new String[0]);
     Kind[] kinds = new Kind[tokens.length];
     Arrays.fill(kinds, Kind.NORMAL);
     Optional<long[]> types = m.wholes(TYPES);
@@ -40,7 +39,8 @@ final class Vocabulary {
       }
       Kind[] known = Kind.values();
       for (int i = 0; i < kinds.length; i++) {
-        kinds[i] = codes[i] >= 1 && codes[i] <= known.length ? known[(int) codes[i] - 1] : Kind.UNUSED;
+        kinds[i] =
+            codes[i] >= 1 && codes[i] <= known.length ? known[(int) codes[i] - 1] : Kind.UNUSED;
       }
     }
     return new Vocabulary(new Spellings(tokens), kinds);
@@ -55,7 +55,9 @@ final class Vocabulary {
     return spellings.index(spelling);
   }
 
-  /** How a symbol is spelt: a token by its id, or a character that is no token by its complement. */
+  /**
+   * How a symbol is spelt: a token by its id, or a character that is no token by its complement.
+   */
   String spelling(int symbol) {
     return symbol < 0 ? Character.toString(~symbol) : spellings.get(symbol);
   }

@@ -48,8 +48,7 @@ class CacheTest {
       if (p % PageLayout.POSITIONS == 0) {
         LAYOUT
             .heads()
-            .scores(
-                cache.page(p / PageLayout.POSITIONS), 0, new float[] {1}, 1, products, 0, 64);
+            .scores(cache.page(p / PageLayout.POSITIONS), 0, new float[] {1}, 1, products, 0, 64);
       }
       assertThat(products[p % PageLayout.POSITIONS]).isEqualTo(mark(text, p));
     }
@@ -244,8 +243,7 @@ class CacheTest {
           }
         }
         assertThat(pool.statistics().bytes()).isLessThanOrEqualTo(most * PAGE);
-        assertThat(pool.statistics().keptBytes())
-            .isLessThanOrEqualTo(pool.statistics().bytes());
+        assertThat(pool.statistics().keptBytes()).isLessThanOrEqualTo(pool.statistics().bytes());
       }
       for (int i = 0; i < open.size(); i++) {
         holds(open.get(i), texts.get(i));

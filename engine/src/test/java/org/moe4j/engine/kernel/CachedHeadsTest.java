@@ -141,18 +141,7 @@ class CachedHeadsTest {
         long scales = 64 + 40 * 64 + 16 * 4 * PAGE;
         plain.byteScores(f.page, 64, scales, 40, q, 6, expected, 0, PAGE);
         plain.byteValues(
-            f.page,
-            64 + 40 * 64,
-            scales + 4 * PAGE,
-            16,
-            scores,
-            0,
-            PAGE,
-            4,
-            1,
-            50,
-            sums,
-            0);
+            f.page, 64 + 40 * 64, scales + 4 * PAGE, 16, scores, 0, PAGE, 4, 1, 50, sums, 0);
       }
       assertThat(scores).containsExactly(expected);
       assertThat(out).containsExactly(sums);

@@ -72,10 +72,12 @@ class MachineChoiceTest {
   @Test
   void otherMachinesHaveVectorsAndSayWhy() throws Exception {
     Run other = run("-Dos.arch=sparc", "-Dmoe4j.kernels=machine");
-    String why = "they are for x86-64 Linux, this is " + System.getProperty("os.name") + " on sparc";
+    String why =
+        "they are for x86-64 Linux, this is " + System.getProperty("os.name") + " on sparc";
     assertThat(other.text().lines().filter(line -> line.contains("no machine-code kernels")))
         .hasSize(1);
-    assertThat(other.text()).containsPattern("kernels vectors of \\d+ bits, not machine code: " + why);
+    assertThat(other.text())
+        .containsPattern("kernels vectors of \\d+ bits, not machine code: " + why);
     assertThat(other.maps()).isFalse();
     assertThat(other.result()).isEqualTo(vectors.result());
   }

@@ -19,8 +19,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.moe4j.engine.gguf.GgmlType;
 import org.moe4j.engine.gguf.GgufTensor;
-import org.moe4j.engine.machine.MachineKernels;
 import org.moe4j.engine.machine.ByteRecord;
+import org.moe4j.engine.machine.MachineKernels;
 import org.moe4j.engine.machine.WeightFormat;
 
 /** Machine code against its rule, number by number; bits must be equal. */

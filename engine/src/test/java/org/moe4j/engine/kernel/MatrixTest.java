@@ -107,8 +107,7 @@ class MatrixTest {
     Activations x = activations(columns, BATCH);
     try (Arena arena = Arena.ofConfined()) {
       Matrix w = new Packing(arena, exact).pack(stored, 1, ROWS);
-      assertThat(w.eightBit())
-          .isEqualTo(type == GgmlType.Q4_0 && !exact);
+      assertThat(w.eightBit()).isEqualTo(type == GgmlType.Q4_0 && !exact);
       float[][] all = product(w, x, BATCH);
       for (int i = 0; i < BATCH; i++) {
         for (int r = 0; r < ROWS; r++) {
@@ -143,7 +142,8 @@ class MatrixTest {
     int columns = columns(type);
     Activations x = activations(columns, BATCH);
     try (Arena arena = Arena.ofConfined()) {
-      Matrix w = new Packing(arena, false).pack(RandomBlocks.tensor(type, columns, ROWS, 1), 0, ROWS);
+      Matrix w =
+          new Packing(arena, false).pack(RandomBlocks.tensor(type, columns, ROWS, 1), 0, ROWS);
       float[][] all = product(w, x, BATCH);
       for (int count : new int[] {1, 2, 3, 4, 5, 6, 7, 33}) {
         float[][] some = product(w, x, count);

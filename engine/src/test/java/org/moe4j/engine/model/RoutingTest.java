@@ -29,9 +29,7 @@ class RoutingTest {
     assertThat(plain.weight(0, 0)).isCloseTo(3 * 0.4f, within(1e-6f));
     assertThat(plain.weight(0, 1)).isCloseTo(3 * 0.2f, within(1e-6f));
     for (Routing one :
-        new Routing[] {
-          routing(Gating.SOFTMAX, true, 1, 1), routing(Gating.CHOSEN, false, 1, 1)
-        }) {
+        new Routing[] {routing(Gating.SOFTMAX, true, 1, 1), routing(Gating.CHOSEN, false, 1, 1)}) {
       assertThat(choose(one, logits, NONE)).containsExactly(3, 1);
       assertThat(one.weight(0, 0)).isCloseTo(2 / 3f, within(1e-6f));
       assertThat(one.weight(0, 1)).isCloseTo(1 / 3f, within(1e-6f));
@@ -76,8 +74,7 @@ class RoutingTest {
       float[] logits = {odd, odd, odd, odd, odd, odd};
       assertThat(choose(routing, logits, NONE)).doesNotHaveDuplicates();
       logits[4] = 0;
-      assertThat(choose(routing, logits, new float[] {0, 0, odd, 0, 0, 0}))
-          .doesNotHaveDuplicates();
+      assertThat(choose(routing, logits, new float[] {0, 0, odd, 0, 0, 0})).doesNotHaveDuplicates();
     }
   }
 }

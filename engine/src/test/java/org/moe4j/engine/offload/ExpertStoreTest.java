@@ -129,7 +129,8 @@ class ExpertStoreTest {
   void expertsAreThoseOfTheFileWhateverWasGuessed(int slots, int spares, int ahead, int readers) {
     Random random = new Random(ahead);
     int reads = Math.min(ahead, spares);
-    try (ExpertStore store = stored.store(StoredExperts.sizes(slots, spares, reads, readers), disk)) {
+    try (ExpertStore store =
+        stored.store(StoredExperts.sizes(slots, spares, reads, readers), disk)) {
       for (int i = 0; i < 600; i++) {
         int layer = StoredExperts.LAYERS.get(i % 3);
         if (random.nextBoolean()) {
@@ -354,8 +355,7 @@ class ExpertStoreTest {
 
   @Test
   void expertsReadPastTheCacheAreTheSame() {
-    try (ExpertStore store =
-        stored.store(StoredExperts.sizes(4, 4, 0, 3), ChannelDisk.DIRECT)) {
+    try (ExpertStore store = stored.store(StoredExperts.sizes(4, 4, 0, 3), ChannelDisk.DIRECT)) {
       for (int layer : StoredExperts.LAYERS) {
         use(store, layer, IntStream.range(0, StoredExperts.COUNT).toArray());
       }

@@ -24,7 +24,8 @@ final class FaultyDisk implements Disk {
           throw new IOException("Input/output error");
         }
         ByteBuffer some = to.duplicate();
-        some.limit(Math.min(to.limit(), (int) Math.min(Integer.MAX_VALUE, to.position() + (long) most)));
+        some.limit(
+            Math.min(to.limit(), (int) Math.min(Integer.MAX_VALUE, to.position() + (long) most)));
         int got = real.read(some, position);
         to.position(some.position());
         return got;

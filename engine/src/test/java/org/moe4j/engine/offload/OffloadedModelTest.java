@@ -145,7 +145,8 @@ class OffloadedModelTest {
     assertThatThrownBy(
             () -> Engine.open(model("olmoe-q4_0"), EngineOptions.DEFAULT.withMemory(1000)))
         .isInstanceOf(EngineException.class)
-        .hasMessageContaining("1000 bytes of memory are too few; it needs at least " + plan.minimum());
+        .hasMessageContaining(
+            "1000 bytes of memory are too few; it needs at least " + plan.minimum());
     EngineOptions least = EngineOptions.DEFAULT.withMemory(plan.minimum());
     try (Engine model = Engine.open(model("olmoe-q4_0"), least)) {
       assertThat(model.prompt(model.sequence(), text(9))).hasSize(288);

@@ -51,7 +51,9 @@ class TokenizerTest {
   }
 
   private static List<String> texts() throws IOException {
-    return Files.readAllLines(resource("texts.txt")).stream().map(String::translateEscapes).toList();
+    return Files.readAllLines(resource("texts.txt")).stream()
+        .map(String::translateEscapes)
+        .toList();
   }
 
   private static int[] ids(String line) {
@@ -131,7 +133,8 @@ class TokenizerTest {
           assertThat(part).doesNotContain("\ufffd");
           joined.append(part);
         }
-        assertThat(joined.append(stream.finish()).toString().strip()).isEqualTo(text.replace("[USER]", "").strip());
+        assertThat(joined.append(stream.finish()).toString().strip())
+            .isEqualTo(text.replace("[USER]", "").strip());
       }
     }
   }
@@ -228,7 +231,8 @@ class TokenizerTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"a", " ", "\n", "A", "1", "<", "\u4e2d", "'", "\ud83d\ude00", " x", " 5\n"})
+  @ValueSource(
+      strings = {"a", " ", "\n", "A", "1", "<", "\u4e2d", "'", "\ud83d\ude00", " x", " 5\n"})
   void longTextsOfOneKindTakeNoLongTime(String unit) throws IOException {
     String text = unit.repeat(300_000 / unit.length()) + "5";
     List<String> all = ofLlamaCpp();

@@ -163,8 +163,7 @@ final class DeepseekTarget extends Target {
       block.dense().ifPresent(d -> SparseParts.dense(table, at, d));
       block
           .moe()
-          .ifPresent(
-              moe -> SparseParts.sparse(table, at, moe, GroupedTarget.gate(model, layer)));
+          .ifPresent(moe -> SparseParts.sparse(table, at, moe, GroupedTarget.gate(model, layer)));
     }
     table.norm("output_norm", model.norm());
     if (!model.config().tiedEmbeddings()) {

@@ -42,6 +42,7 @@ final class ErnieMoeTarget extends GroupedTarget {
         .ifPresent(
             moe ->
                 keys.put("expert_shared_feed_forward_length", moe.sharedWidth())
-                    .put("expert_shared_count", Math.ceilDiv(moe.sharedWidth(), moe.expertWidth())));
+                    .put(
+                        "expert_shared_count", Math.ceilDiv(moe.sharedWidth(), moe.expertWidth())));
   }
 }

@@ -60,8 +60,7 @@ public final class GgufExport {
       throw new MoeException(
           type.label()
               + " is not written; use "
-              + String.join(
-                  ", ", Quantise.TYPES.stream().map(GgmlType::label).sorted().toList()));
+              + String.join(", ", Quantise.TYPES.stream().map(GgmlType::label).sorted().toList()));
     }
     try (OpenCheckpoint file = OpenCheckpoint.open(from);
         Decoder model = new Decoder(file.config(), ParameterStore.shapes(DType.F32))) {

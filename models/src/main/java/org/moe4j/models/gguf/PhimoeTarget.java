@@ -11,9 +11,9 @@ import org.moe4j.models.NormKind;
  *
  * <p>LayerNorm does not see a constant that is added to all channels. So everything that writes to
  * the residual stream is stored with the mean over its outputs subtracted: the stream has mean 0
- * then, where both norms are the same. SparseMixer gives each of its two experts the weight 1 unless
- * a third one's logit is almost equal. Router weights near 0 make a softmax that gives each 1/2, in
- * an unchanged order, and doubled experts make that 1.
+ * then, where both norms are the same. SparseMixer gives each of its two experts the weight 1
+ * unless a third one's logit is almost equal. Router weights near 0 make a softmax that gives each
+ * 1/2, in an unchanged order, and doubled experts make that 1.
  */
 final class PhimoeTarget extends GroupedTarget {
   /** A power of two, so that the router's weights stay exact. */

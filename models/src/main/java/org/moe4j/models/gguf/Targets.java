@@ -70,8 +70,7 @@ final class Targets {
         .orElseThrow(() -> refusal(what, modelType, own, all));
   }
 
-  private static MoeException refusal(
-      String what, String modelType, String own, List<Choice> all) {
+  private static MoeException refusal(String what, String modelType, String own, List<Choice> all) {
     Choice nearest =
         all.stream()
             .filter(c -> c.target.label().equals(own))

@@ -45,8 +45,7 @@ final class TokenizerKeys {
    * @param remarks gets what the tokenizer loses
    * @throws MoeException if the tokenizer is damaged or has more tokens than the model
    */
-  static void write(
-      Path folder, int size, SpecialTokens special, Keys keys, List<String> remarks) {
+  static void write(Path folder, int size, SpecialTokens special, Keys keys, List<String> remarks) {
     new TokenizerKeys(folder, size, special, keys).write(remarks);
   }
 
@@ -61,7 +60,9 @@ final class TokenizerKeys {
     JsonNode model = tokenizer.path("model");
     String type = model.path("type").asString("BPE");
     if (!type.equals("BPE")) {
-      without("tokenizers of type " + type + " are not written, so the file is for token ids alone", remarks);
+      without(
+          "tokenizers of type " + type + " are not written, so the file is for token ids alone",
+          remarks);
       return;
     }
     Vocabulary vocabulary = new Vocabulary(file.toString(), tokenizer, size);

@@ -11,6 +11,7 @@ import org.moe4j.MoeConfig;
 import org.moe4j.Parameter;
 import org.moe4j.ParameterStore;
 import org.moe4j.Role;
+import org.moe4j.TokenContext;
 import org.moe4j.models.AttentionConfig;
 import org.moe4j.models.Decoder;
 import org.moe4j.models.DecoderConfig;
@@ -22,7 +23,6 @@ import org.moe4j.models.LatentConfig;
 import org.moe4j.models.NormKind;
 import org.moe4j.models.RopeConfig;
 import org.moe4j.models.hf.HfCheckpoint;
-import org.moe4j.TokenContext;
 import org.moe4j.tensor.DType;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.NoGrad;
@@ -116,8 +116,7 @@ final class Drawn {
     all.put("ernie4_5-moe", decoder(plain, first(1, moe(Gating.ERNIE).build())));
     all.put(
         "dbrx",
-        decoder(plain.withClip(2), every(mixtral))
-            .toBuilder()
+        decoder(plain.withClip(2), every(mixtral)).toBuilder()
             .norm(NormKind.LAYER_WITHOUT_SHIFT)
             .build());
     return all;
@@ -202,7 +201,8 @@ final class Drawn {
     long columns = tensor.size(tensor.dim() - 1);
     boolean vector = tensor.dim() == 1;
     boolean norm = p.role() instanceof Role.Norm && !p.name().endsWith("bias");
-    double reach = vector || p.role() instanceof Role.Embedding ? 1 : 2 / Math.sqrt((double) columns);
+    double reach =
+        vector || p.role() instanceof Role.Embedding ? 1 : 2 / Math.sqrt((double) columns);
     float[] values = new float[Math.toIntExact(tensor.numel())];
     for (int i = 0; i < values.length; i++) {
       double draw = random.nextDouble(-1, 1);

@@ -18,8 +18,8 @@ import org.moe4j.tensor.Safetensors;
 import org.moe4j.tensor.Scope;
 
 /**
- * The checkpoints of the tests as GGUF files. As a program, {@code Exports FOLDER} writes those that
- * {@code src/test/python/greedy_exports.mjs} records, with their prompts.
+ * The checkpoints of the tests as GGUF files. As a program, {@code Exports FOLDER} writes those
+ * that {@code src/test/python/greedy_exports.mjs} records, with their prompts.
  */
 final class Exports {
   private Exports() {}

@@ -229,9 +229,7 @@ class GgufExportTest {
             tensor.columns() % 256 != 0
                 ? GgmlType.Q8_0
                 : tensor.name().equals("output.weight") ? GgmlType.Q6_K : GgmlType.Q4_K;
-        assertThat(tensor.type())
-            .as(tensor.name())
-            .isEqualTo(vector ? GgmlType.F32 : matrix);
+        assertThat(tensor.type()).as(tensor.name()).isEqualTo(vector ? GgmlType.F32 : matrix);
       }
       assertThat(file.metadata().whole("general.file_type")).hasValue(14);
     }

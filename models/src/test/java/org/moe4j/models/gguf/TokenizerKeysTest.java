@@ -70,7 +70,8 @@ class TokenizerKeysTest {
       for (String text : TEXTS) {
         assertThat(own.encode(text)).as("'%s'", text).containsExactly(library.encode(text));
         assertThat(own.encodePrompt(text)).containsExactly(library.encodePrompt(text));
-        assertThat(own.decode(library.encode(text))).isEqualTo(library.decode(library.encode(text)));
+        assertThat(own.decode(library.encode(text)))
+            .isEqualTo(library.decode(library.encode(text)));
       }
     }
   }
@@ -118,8 +119,19 @@ class TokenizerKeysTest {
       case "gpt-4o" ->
           List.of(
               split(
-                  upper + "*" + lower + "+" + ends + "?|" + upper + "+" + lower + "*" + ends
-                      + "?|\\p{N}{1,3}" + slash),
+                  upper
+                      + "*"
+                      + lower
+                      + "+"
+                      + ends
+                      + "?|"
+                      + upper
+                      + "+"
+                      + lower
+                      + "*"
+                      + ends
+                      + "?|\\p{N}{1,3}"
+                      + slash),
               bytes(false));
       case "tekken" ->
           List.of(
@@ -148,16 +160,25 @@ class TokenizerKeysTest {
 
   @ParameterizedTest
   @CsvSource({
-    "gpt-2", "starcoder", "qwen2", "smaug-bpe", "llama-bpe", "gpt-4o", "tekken", "deepseek-v3",
+    "gpt-2",
+    "starcoder",
+    "qwen2",
+    "smaug-bpe",
+    "llama-bpe",
+    "gpt-4o",
+    "tekken",
+    "deepseek-v3",
     "deepseek-coder"
   })
   void rulesForWordsAreKnownByWhatTheyAre(String name) throws IOException {
     ObjectNode root = tokenizer("byte_level");
     root.putNull("normalizer");
-    ArrayNode steps = root.putObject("pre_tokenizer").put("type", "Sequence").putArray("pretokenizers");
+    ArrayNode steps =
+        root.putObject("pre_tokenizer").put("type", "Sequence").putArray("pretokenizers");
     steps(name).forEach(steps::add);
     ((ObjectNode) root.get("model")).put("ignore_merges", name.equals("llama-bpe"));
-    SpecialTokens special = new SpecialTokens(OptionalInt.of(360), Set.of(361), OptionalInt.empty());
+    SpecialTokens special =
+        new SpecialTokens(OptionalInt.of(360), Set.of(361), OptionalInt.empty());
     Metadata metadata = export(root, 370, special);
     assertThat(metadata.text("tokenizer.ggml.pre")).hasValue(name);
     assertThat(remarks).isEmpty();
