@@ -2,7 +2,7 @@ package org.moe4j.engine;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Random;
+import java.util.SplittableRandom;
 
 /**
  * Speed of a model: a prompt of random tokens is read, then tokens are written greedily, each round
@@ -54,7 +54,7 @@ public final class DecodeBenchmark {
 
   /** One round. */
   public Round round(long seed) {
-    int[] text = new Random(seed).ints(prompt, 0, model.shape().vocabulary()).toArray();
+    int[] text = new SplittableRandom(seed).ints(prompt, 0, model.shape().vocabulary()).toArray();
     try (Sequence sequence = model.sequence()) {
       long start = System.nanoTime();
       float[] logits = model.prompt(sequence, text);

@@ -46,9 +46,9 @@ public record Sampling(
 
     /** Checks the numbers. */
     public Limits {
-      check(topK >= 0, "topK", topK, "0 or more");
-      check(topP > 0 && topP <= 1, "topP", topP, "above 0 and at most 1");
-      check(minP >= 0 && minP <= 1, "minP", minP, "0 to 1");
+      Range.check(topK >= 0, "topK", topK, "0 or more");
+      Range.check(topP > 0 && topP <= 1, "topP", topP, "above 0 and at most 1");
+      Range.check(minP >= 0 && minP <= 1, "minP", minP, "0 to 1");
     }
   }
 
@@ -67,10 +67,10 @@ public record Sampling(
 
     /** Checks the numbers. */
     public Penalties {
-      check(repetition > 0 && repetition < 1e6, "repetition", repetition, "above 0");
-      check(Math.abs(frequency) < 1e6, "frequency", frequency, "a number");
-      check(Math.abs(presence) < 1e6, "presence", presence, "a number");
-      check(window >= 0, "window", window, "0 or more");
+      Range.check(repetition > 0 && repetition < 1e6, "repetition", repetition, "above 0");
+      Range.check(Math.abs(frequency) < 1e6, "frequency", frequency, "a number");
+      Range.check(Math.abs(presence) < 1e6, "presence", presence, "a number");
+      Range.check(window >= 0, "window", window, "0 or more");
     }
 
     /** Whether nothing is taken off. */
@@ -85,23 +85,17 @@ public record Sampling(
 
   /** Checks the numbers. */
   public Sampling {
-    check(tokens >= 0, "tokens", tokens, "0 or more");
-    check(temperature >= 0 && temperature < 1e6, "temperature", temperature, "0 or more");
-    check(logprobs >= -1, "logprobs", logprobs, "0 or more, or -1 for none");
+    Range.check(tokens >= 0, "tokens", tokens, "0 or more");
+    Range.check(temperature >= 0 && temperature < 1e6, "temperature", temperature, "0 or more");
+    Range.check(logprobs >= -1, "logprobs", logprobs, "0 or more, or -1 for none");
     bias = Map.copyOf(bias);
     bias.forEach(
         (token, value) ->
-            check(value < Float.POSITIVE_INFINITY, "bias of token " + token, value, "a number"));
+            Range.check(value < Float.POSITIVE_INFINITY, "bias of token " + token, value, "a number"));
     stop = Set.copyOf(stop);
     stopTexts = List.copyOf(stopTexts);
     if (stopTexts.contains("")) {
       throw new EngineException("a stop text is empty; leave it out");
-    }
-  }
-
-  private static void check(boolean fits, String name, Number value, String expected) {
-    if (!fits) {
-      throw new EngineException(name + " is " + value + ", expected " + expected);
     }
   }
 
