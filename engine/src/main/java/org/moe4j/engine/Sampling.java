@@ -91,7 +91,8 @@ public record Sampling(
     bias = Map.copyOf(bias);
     bias.forEach(
         (token, value) ->
-            Range.check(value < Float.POSITIVE_INFINITY, "bias of token " + token, value, "a number"));
+            Range.check(
+                value < Float.POSITIVE_INFINITY, "bias of token " + token, value, "a number"));
     stop = Set.copyOf(stop);
     stopTexts = List.copyOf(stopTexts);
     if (stopTexts.contains("")) {
