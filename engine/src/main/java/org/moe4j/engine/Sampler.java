@@ -72,8 +72,13 @@ public final class Sampler {
 
   private static int likeliest(float[] z) {
     int best = 0;
+    float most = z[0];
     for (int i = 1; i < z.length; i++) {
-      best = z[i] > z[best] ? i : best;
+      float x = z[i];
+      if (x > most) {
+        most = x;
+        best = i;
+      }
     }
     return best;
   }

@@ -6,6 +6,7 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Optional;
 import org.moe4j.engine.EngineException;
+import org.moe4j.engine.machine.HugePages;
 
 /**
  * All pages of a model's sequences, at most so many. Pages of finished texts are kept for texts
@@ -99,7 +100,11 @@ public final class PagePool implements AutoCloseable {
 
   private Page allocate() {
     try {
-      return new Page(arena.allocate(layout.bytes(), 64));
+      long bytes = layout.bytes();
+      return new Page(
+          bytes < 2 * HugePages.SIZE
+              ? arena.allocate(bytes, 64)
+              : HugePages.allocate(arena, bytes));
     } catch (OutOfMemoryError e) {
       throw new EngineException(
           "no memory left for keys and values beside " + held * layout.bytes() + " bytes", e);

@@ -57,8 +57,8 @@ final class FloatVectors implements FloatKernels {
   }
 
   /**
-   * A panel times few rows of x. Two rows of weights are taken at a time, 32 apart: memory is read
-   * in two long runs.
+   * A panel times few rows of x. Two rows of weights are taken at a time, half of the panel apart:
+   * memory is read in two long runs.
    */
   private static void few(
       BlockMatrix w,
@@ -70,10 +70,11 @@ final class FloatVectors implements FloatKernels {
       float[] out,
       Scratch s) {
     Arrays.fill(s.sums, 0, count * Matrix.PANEL * BlockMatrix.PARTIALS, 0f);
-    int height = Math.min(Matrix.PANEL / 2, w.rows() - first);
+    int apart = w.rows() - first > Matrix.PANEL / 2 ? Matrix.PANEL / 2 : Matrix.PANEL / 4;
+    int height = Math.min(apart, w.rows() - first);
     for (int r = 0; r < height; r++) {
       long p = address(w, first + r);
-      long q = address(w, first + r + Matrix.PANEL / 2);
+      long q = address(w, first + r + apart);
       if (whole(w.type())) {
         for (int i = 0; i < count; i++) {
           plain(w, p, q, x, rows[from + i], s.sums, (i * Matrix.PANEL + r) * 16);
@@ -83,7 +84,10 @@ final class FloatVectors implements FloatKernels {
       }
     }
     for (int i = 0; i < 4 * count; i++) {
-      Tree.totals(s.sums, i * 256, out, i * 16);
+      if (i % 2 * 16 < apart) {
+        int row = i % 4 / 2 * apart + i % 2 * 16;
+        Tree.totals(s.sums, i * 256, out, i / 4 * Matrix.PANEL + row);
+      }
     }
   }
 

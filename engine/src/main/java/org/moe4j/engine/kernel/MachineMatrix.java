@@ -20,9 +20,9 @@ record MachineMatrix(
   private static final ThreadLocal<MemorySegment> SCRATCH =
       ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(MOST * 8L + MOST * PANEL * 4L, 64));
 
-  /** Bytes of half a panel of {@code columns} columns. */
-  static long halfBytes(WeightFormat format, int columns) {
-    return (long) columns / format.blockColumns() * format.blockBytes();
+  /** Bytes of a panel of {@code columns} columns. */
+  static long panelBytes(WeightFormat format, int columns) {
+    return 2L * columns / format.blockColumns() * format.blockBytes();
   }
 
   @Override
@@ -38,8 +38,7 @@ record MachineMatrix(
   @Override
   public void multiply(int panel, Activations x, int[] rows, int from, int count, float[] out) {
     MemorySegment scratch = SCRATCH.get();
-    long half = halfBytes(format, columns);
-    long at = weights.address() + 2L * panel * half;
+    long at = weights.address() + panel * panelBytes(format, columns);
     ByteRows bytes = x.bytes();
     int tiles = Math.ceilDiv(count, MOST);
     int done = 0;
@@ -49,7 +48,7 @@ record MachineMatrix(
         scratch.setAtIndex(LONG, t, bytes.address(rows[from + done + t]));
       }
       long sums = scratch.address() + MOST * 8L;
-      kernels.multiply(format, tokens, at, at + half, bytes.rowBytes(), scratch.address(), sums);
+      kernels.multiply(format, tokens, at, bytes.rowBytes(), scratch.address(), sums);
       MemorySegment.copy(
           scratch, ValueLayout.JAVA_FLOAT, MOST * 8L, out, done * PANEL, tokens * PANEL);
       done += tokens;

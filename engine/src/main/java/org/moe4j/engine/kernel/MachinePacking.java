@@ -27,11 +27,13 @@ final class MachinePacking {
     long rowBytes = stored.byteSize() / rows;
     long blockBytes = rowBytes / blocks;
     for (int first = 0; first < rows; first += HALF) {
-      long half = first / HALF * MachineMatrix.halfBytes(format, columns);
+      long half =
+          first / Matrix.PANEL * MachineMatrix.panelBytes(format, columns)
+              + first % Matrix.PANEL / HALF * format.blockBytes();
       int count = Math.min(HALF, rows - first);
       for (int b = 0; b < blocks; b++) {
         long source = first * rowBytes + b * blockBytes;
-        long target = half + (long) b * format.blockBytes();
+        long target = half + 2L * b * format.blockBytes();
         switch (format) {
           case Q4_0 -> {
             for (int r = 0; r < count; r++) {

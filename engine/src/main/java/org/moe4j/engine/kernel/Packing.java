@@ -75,7 +75,7 @@ public final class Packing {
   public long bytes(GgmlType type, int rows, int columns) {
     Optional<WeightFormat> format = machineFormat(type);
     if (format.isPresent()) {
-      return 2 * MachineMatrix.halfBytes(format.get(), columns) * Math.ceilDiv(rows, Matrix.PANEL);
+      return MachineMatrix.panelBytes(format.get(), columns) * Math.ceilDiv(rows, Matrix.PANEL);
     }
     if (packs(type)) {
       long panels = Math.ceilDiv(rows, Matrix.PANEL);

@@ -1,9 +1,10 @@
 package org.moe4j.engine.machine;
 
 /**
- * How weights lie in memory, and the instructions that multiply them. A panel of 64 rows is two
- * halves, one behind the other; the blocks of a half follow one another, each some columns of its
- * 32 rows.
+ * How weights lie in memory, and the instructions that multiply them. A panel has 64 rows; its
+ * blocks are some columns of 32 of them. The first block of rows 0 to 31, the first of rows 32 to
+ * 63, the second of rows 0 to 31 and so on follow one another: processors fetch one long run ahead
+ * better than two.
  */
 interface Format {
   /** How many registers it uses besides sums and products. */

@@ -73,14 +73,13 @@ public final class MachineKernels {
    *
    * @param tokens how many, 1 to {@link #MOST_TOKENS}
    * @param panel address of the panel
-   * @param half address of its second half
    * @param rowBytes of a row of activations, see {@link ByteRecord}
    * @param rows address of the addresses of the rows
    * @param out address of the sums, 64 floats for each row
    */
   public void multiply(
-      WeightFormat format, int tokens, long panel, long half, long rowBytes, long rows, long out) {
-    call(programs.get(format)[tokens - 1], panel, half, rowBytes, out, rows);
+      WeightFormat format, int tokens, long panel, long rowBytes, long rows, long out) {
+    call(programs.get(format)[tokens - 1], panel, rowBytes, rows, out);
   }
 
   /**
@@ -91,12 +90,12 @@ public final class MachineKernels {
    * @param rowBytes of all its records
    */
   public void quantise(long values, long row, long rowBytes) {
-    call(quantise, values, row, row + rowBytes, 0, 0);
+    call(quantise, values, row, row + rowBytes, 0);
   }
 
-  private static void call(MemorySegment code, long a, long b, long c, long d, long e) {
+  private static void call(MemorySegment code, long a, long b, long c, long d) {
     try {
-      Call.HANDLE.invokeExact(code, a, b, c, d, e);
+      Call.HANDLE.invokeExact(code, a, b, c, d);
     } catch (RuntimeException | Error thrown) {
       throw thrown;
     } catch (Throwable thrown) {
@@ -111,7 +110,7 @@ public final class MachineKernels {
     static final MethodHandle HANDLE =
         Linker.nativeLinker()
             .downcallHandle(
-                FunctionDescriptor.ofVoid(LONG, LONG, LONG, LONG, LONG),
+                FunctionDescriptor.ofVoid(LONG, LONG, LONG, LONG),
                 Linker.Option.critical(false));
   }
 }

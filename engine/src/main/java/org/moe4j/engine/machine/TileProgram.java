@@ -6,9 +6,9 @@ import java.util.List;
  * A function of C's calling convention on x86-64 Linux: one panel of 64 rows of weights times a
  * fixed number of tokens.
  *
- * <p>Arguments: the address of the panel's first half and of its second, the bytes of a row of
- * activations, the address of the sums (64 floats a token), the address of an array of the
- * addresses of the tokens' rows. Passes run over all blocks, each for some sixteens of rows.
+ * <p>Arguments: the address of the panel, the bytes of a row of activations, the address of an array
+ * of the addresses of the tokens' rows, the address of the sums (64 floats a token). Passes run over
+ * all blocks, each for some sixteens of rows.
  */
 final class TileProgram {
   private static final List<Gpr> SAVED = List.of(Gpr.RBX, Gpr.RBP, Gpr.R12, Gpr.R13, Gpr.R14);
@@ -17,10 +17,11 @@ final class TileProgram {
 
   static void write(Assembler a, WeightFormat format, int tokens) {
     SAVED.forEach(a::push);
-    a.mov(Tile.BLOCKS[1], Gpr.RSI);
-    a.mov(Tile.END, Gpr.RDX);
-    for (int t = tokens - 1; t >= 0; t--) {
-      a.mov(Tile.token(t), Operand.at(Gpr.R8, 8 * t)); // the first is r8 itself
+    a.mov(Tile.BLOCKS[1], Tile.BLOCKS[0]);
+    a.add(Tile.BLOCKS[1], format.blockBytes());
+    a.mov(Tile.SCRATCH, Gpr.RDX);
+    for (int t = 0; t < tokens; t++) {
+      a.mov(Tile.token(t), Operand.at(Tile.SCRATCH, 8 * t));
     }
     int sixteens = Tile.sixteens(tokens, Format.of(format).registers());
     for (int first = 0; first < Tile.PANEL; first += sixteens) {
@@ -43,7 +44,7 @@ final class TileProgram {
     int loop = a.here();
     format.block(a, tile);
     for (int half = tile.first() / 2; half < (tile.first() + tile.sixteens()) / 2; half++) {
-      a.add(Tile.BLOCKS[half], weights.blockBytes());
+      a.add(Tile.BLOCKS[half], 2 * weights.blockBytes());
     }
     a.add(Tile.OFFSET, weights.blockColumns() / 32 * ByteRecord.BYTES);
     a.cmp(Tile.OFFSET, Tile.END);

@@ -1,5 +1,6 @@
 package org.moe4j.engine.model;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.IntStream;
@@ -76,7 +77,7 @@ final class FeedForward {
       gates = new float[n];
       routing.reserve(n);
     }
-    products.multiply(input, n, List.of(router.logits()), List.of(logits));
+    products.beside(input, n, router.logits(), logits);
     products.each(
         n, (t, worker) -> routing.choose(t, logits, t * count, router.preference(), worker));
     routing.sort(n);
@@ -104,12 +105,15 @@ final class FeedForward {
   /** Adds a token's weighted experts up in the order of its choices. */
   private void combine(int t, float[] out) {
     int width = shape.width();
+    Arrays.fill(mixed, t * width, (t + 1) * width, 0f);
     for (int i = 0; i < shape.mixture().used(); i++) {
-      float weight = routing.weight(t, i);
-      int from = routing.place(t, i) * width;
-      for (int d = 0; d < width; d++) {
-        mixed[t * width + d] = (i == 0 ? 0 : mixed[t * width + d]) + weight * out[from + d];
-      }
+      add(routing.weight(t, i), out, routing.place(t, i) * width, mixed, t * width, width);
+    }
+  }
+
+  private static void add(float weight, float[] x, int at, float[] to, int first, int count) {
+    for (int d = 0; d < count; d++) {
+      to[first + d] += weight * x[at + d];
     }
   }
 

@@ -20,6 +20,7 @@ public final class Forward {
   private final AttentionBlock attention;
   private final FeedForward feedForward;
   private final int placesOfAToken;
+  private float[] all = {};
 
   /** Steps through {@code model} on {@code workers}. */
   public Forward(Weights model, Workers workers) {
@@ -62,10 +63,13 @@ public final class Forward {
     }
     int[] tokens = wanted.build().toArray();
     Activations input = states.normalised(model.norm(), tokens);
-    float[] all = new float[Math.multiplyExact(tokens.length, shape.vocabulary())];
+    int numbers = Math.multiplyExact(tokens.length, shape.vocabulary());
+    if (all.length < numbers) {
+      all = new float[numbers];
+    }
     products.multiply(input, tokens.length, List.of(model.output()), List.of(all));
     float scale = shape.scales().logits();
-    for (int i = 0; scale != 1 && i < all.length; i++) {
+    for (int i = 0; scale != 1 && i < numbers; i++) {
       all[i] *= scale;
     }
     float[][] logits = new float[tokens.length][];

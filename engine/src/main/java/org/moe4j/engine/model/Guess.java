@@ -45,7 +45,7 @@ final class Guess {
     for (int t = 0; t < n; t++) {
       states.normalise(t, layers.get(next).forwardNorm(), input, t);
     }
-    products.multiply(input, n, List.of(router.logits()), List.of(logits));
+    products.beside(input, n, router.logits(), logits);
     for (int t = 0; t < n; t++) {
       routing.choose(t, logits, t * shape.experts(), router.preference(), 0);
     }

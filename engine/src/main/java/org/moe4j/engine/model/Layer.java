@@ -68,12 +68,12 @@ record Layer(
   /**
    * What picks experts.
    *
-   * @param logits one row for each expert
+   * @param logits one row for each expert, in several matrices so that threads share them
    * @param preference of each expert, added to what experts are picked by but not to their weights;
    *     or none
    */
   @SuppressWarnings("ArrayRecordComponent") // handed over, never compared
-  record Router(Affine logits, float[] preference) {}
+  record Router(List<Affine> logits, float[] preference) {}
 
   /**
    * A network that all tokens use.

@@ -3,6 +3,7 @@ package org.moe4j.engine.model;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 import org.moe4j.engine.gguf.GgufTensor;
 import org.moe4j.engine.kernel.Matrix;
 import org.moe4j.engine.model.AttentionShape.LatentShape;
@@ -10,6 +11,7 @@ import org.moe4j.engine.model.Expert.Biases;
 
 /** Finds the weights of layers by the names that files give them. */
 record LayerLoader(Shape shape, Tensors tensors) {
+  private static final int PART = Matrix.PANEL / 2;
 
   Layer layer(int index) {
     String p = prefix(index);
@@ -22,11 +24,18 @@ record LayerLoader(Shape shape, Tensors tensors) {
         routes
             ? Optional.of(
                 new Layer.Router(
-                    tensors.affine(p + "ffn_gate_inp", shape.width(), experts),
+                    tensors.stacked(p + "ffn_gate_inp", shape.width(), parts(experts)),
                     tensors.numbers(p + "exp_probs_b.bias", experts)))
             : Optional.empty(),
         routes ? Optional.empty() : Optional.of(network(p, "", shape.hidden())),
         routes ? shared(p) : Optional.empty());
+  }
+
+  /** Rows of the matrices of a router of few rows. */
+  private static int[] parts(int experts) {
+    return IntStream.range(0, Math.ceilDiv(experts, PART))
+        .map(i -> Math.min(PART, experts - i * PART))
+        .toArray();
   }
 
   private static String prefix(int index) {

@@ -101,6 +101,30 @@ final class Products {
         });
   }
 
+  /**
+   * Products of matrices of one panel each with the first {@code n} rows of {@code from}; a row of
+   * {@code to} has the numbers of all matrices one after the other.
+   */
+  void beside(Activations from, int n, List<Affine> products, float[] to) {
+    int stride = 0;
+    for (Affine product : products) {
+      stride += product.matrix().rows();
+    }
+    int all = stride;
+    int before = products.getFirst().matrix().rows();
+    workers.run(
+        products.size(),
+        (i, worker) -> {
+          Matrix m = products.get(i).matrix();
+          m.multiply(0, from, rows, 0, n, first[worker]);
+          shift(first[worker], n, products.get(i).bias(), 0);
+          for (int t = 0; t < n; t++) {
+            int at = t * all + i * before;
+            System.arraycopy(first[worker], t * Matrix.PANEL, to, at, m.rows());
+          }
+        });
+  }
+
   /** Adds a bias, if there is one, to a panel's products. */
   static void shift(float[] panel, int n, float[] bias, int index) {
     int width = Math.min(Matrix.PANEL, bias.length - index * Matrix.PANEL);

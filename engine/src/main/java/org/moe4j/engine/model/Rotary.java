@@ -38,19 +38,33 @@ final class Rotary {
    * by the angles of token {@code t}.
    */
   void turn(float[] rows, int at, int heads, int stride, int t) {
-    int half = speeds.length;
+    int angles = t * speeds.length;
     for (int h = 0; h < heads; h++) {
-      int head = at + h * stride;
-      for (int i = 0; i < half; i++) {
-        int a = head + (halves ? i : 2 * i);
-        int b = head + (halves ? i + half : 2 * i + 1);
-        float c = cosines[t * half + i];
-        float s = sines[t * half + i];
-        float first = rows[a];
-        float second = rows[b];
-        rows[a] = first * c - second * s;
-        rows[b] = first * s + second * c;
+      if (halves) {
+        turnHalves(rows, at + h * stride, cosines, sines, angles, speeds.length);
+      } else {
+        turnNeighbours(rows, at + h * stride, cosines, sines, angles, speeds.length);
       }
+    }
+  }
+
+  private static void turnHalves(
+      float[] rows, int head, float[] cosines, float[] sines, int angles, int half) {
+    for (int i = 0; i < half; i++) {
+      float first = rows[head + i];
+      float second = rows[head + half + i];
+      rows[head + i] = first * cosines[angles + i] - second * sines[angles + i];
+      rows[head + half + i] = first * sines[angles + i] + second * cosines[angles + i];
+    }
+  }
+
+  private static void turnNeighbours(
+      float[] rows, int head, float[] cosines, float[] sines, int angles, int half) {
+    for (int i = 0; i < half; i++) {
+      float first = rows[head + 2 * i];
+      float second = rows[head + 2 * i + 1];
+      rows[head + 2 * i] = first * cosines[angles + i] - second * sines[angles + i];
+      rows[head + 2 * i + 1] = first * sines[angles + i] + second * cosines[angles + i];
     }
   }
 }

@@ -75,7 +75,7 @@ class MachineMatrixTest {
   private static Matrix pack(GgufTensor stored, int rows, Arena arena) {
     WeightFormat format = MachineChoice.format(stored.type()).orElseThrow();
     int columns = stored.columns();
-    long bytes = 2 * MachineMatrix.halfBytes(format, columns) * Math.ceilDiv(rows, 64);
+    long bytes = MachineMatrix.panelBytes(format, columns) * Math.ceilDiv(rows, 64);
     MemorySegment packed = arena.allocate(bytes, 64);
     MachinePacking.pack(format, stored.data(), rows, columns, packed);
     return new MachineMatrix(kernels.orElseThrow(), format, rows, columns, packed);
