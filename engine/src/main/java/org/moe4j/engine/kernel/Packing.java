@@ -105,7 +105,7 @@ public final class Packing {
       GgmlType type, MemorySegment stored, int rows, int columns, MemorySegment packed) {
     Optional<WeightFormat> format = machineFormat(type);
     if (format.isPresent()) {
-      MachinePacking.pack(format.get(), stored, rows, columns, packed);
+      MachinePacking.pack(machine.get(), format.get(), stored, rows, columns, packed);
     } else if (packs(type)) {
       interleave(stored, rows, columns, packed);
     } else {

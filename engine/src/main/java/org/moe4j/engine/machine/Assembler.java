@@ -89,6 +89,17 @@ final class Assembler extends CodeBuffer {
     evex(MAP_0F38, PREFIX_F3, 0x31, from.number(), 0, to, QUARTER);
   }
 
+  /** The low halves of 16 numbers. */
+  void vpmovdw(Address to, Zmm from) {
+    evex(MAP_0F38, PREFIX_F3, 0x33, from.number(), 0, to, HALF);
+  }
+
+  /** 16 numbers of 32 bits, {@code places} bytes behind {@code base + displacement}; sets k1. */
+  void vpgatherdd(Zmm to, Gpr base, Zmm places, int displacement) {
+    put(0xc5, 0xf4, 0x46, 0xc9); // kxnorw k1, k1, k1: all lanes
+    gather(to.number(), base, places.number(), displacement);
+  }
+
   void vpbroadcastd(Zmm to, Address from) {
     evex(MAP_0F38, PREFIX_66, 0x58, to.number(), 0, from, 4);
   }

@@ -88,6 +88,20 @@ class CodeBuffer {
     }
   }
 
+  /** Gathers under mask k1, whose bits it clears; {@code index} is a vector, 0 to 15. */
+  final void gather(int reg, Gpr base, int index, int displacement) {
+    put(0x62);
+    put(
+        (~reg & 8) << 4
+            | (1 - (index >> 3)) << 6
+            | (1 - (base.number() >> 3)) << 5
+            | (~reg & 16)
+            | MAP_0F38);
+    put(0x7c | PREFIX_66, 2 << 5 | 8 | 1, 0x90);
+    put(0x80 | (reg & 7) << 3 | 4, (index & 7) << 3 | (base.number() & 7));
+    put32(displacement);
+  }
+
   /** A 512-bit instruction of operands of 32 bits that reads whole vectors. */
   final void evex(int map, int prefix, int opcode, int reg, int second, Operand rm) {
     evex(map, prefix, opcode, reg, second, rm, WHOLE);

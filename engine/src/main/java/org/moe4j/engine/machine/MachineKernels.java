@@ -21,10 +21,17 @@ public final class MachineKernels {
   /** Where the code of each format begins, for each number of tokens. */
   private final Map<WeightFormat, MemorySegment[]> programs;
 
+  /** Where the code that packs each format begins. */
+  private final Map<WeightFormat, MemorySegment> packers;
+
   private final MemorySegment quantise;
 
-  private MachineKernels(Map<WeightFormat, MemorySegment[]> programs, MemorySegment quantise) {
+  private MachineKernels(
+      Map<WeightFormat, MemorySegment[]> programs,
+      Map<WeightFormat, MemorySegment> packers,
+      MemorySegment quantise) {
     this.programs = programs;
+    this.packers = packers;
     this.quantise = quantise;
   }
 
@@ -48,17 +55,27 @@ public final class MachineKernels {
     }
     MemorySegment code = ExecutableMemory.of(a.code()).code();
     Map<WeightFormat, MemorySegment[]> programs = new EnumMap<>(WeightFormat.class);
-    starts.forEach((format, at) -> programs.put(format, addresses(code, at)));
-    return new MachineKernels(programs, code);
+    Map<WeightFormat, MemorySegment> packers = new EnumMap<>(WeightFormat.class);
+    starts.forEach(
+        (format, at) -> {
+          MemorySegment[] all = addresses(code, at);
+          programs.put(format, Arrays.copyOf(all, MOST_TOKENS));
+          packers.put(format, all[MOST_TOKENS]);
+        });
+    return new MachineKernels(programs, packers, code);
   }
 
+  /** Where the code for each number of tokens begins, and that which packs. */
   private static int[] programs(Assembler a, WeightFormat format) {
-    int[] at = new int[MOST_TOKENS];
+    int[] at = new int[MOST_TOKENS + 1];
     for (int t = 0; t < MOST_TOKENS; t++) {
       a.align();
       at[t] = a.here();
       TileProgram.write(a, format, t + 1);
     }
+    a.align();
+    at[MOST_TOKENS] = a.here();
+    PackProgram.write(a, format);
     return at;
   }
 
@@ -80,6 +97,18 @@ public final class MachineKernels {
   public void multiply(
       WeightFormat format, int tokens, long panel, long rowBytes, long rows, long out) {
     call(programs.get(format)[tokens - 1], panel, rowBytes, rows, out);
+  }
+
+  /**
+   * Lays 32 stored rows out as half a panel.
+   *
+   * @param stored address of the first row
+   * @param rowBytes of a stored row
+   * @param packed address of the half's first block
+   * @param places address of 32 ints, the bytes from the first row to each
+   */
+  public void pack(WeightFormat format, long stored, long rowBytes, long packed, long places) {
+    call(packers.get(format), stored, packed, stored + rowBytes, places);
   }
 
   /**

@@ -26,6 +26,11 @@ public enum WeightFormat {
     return columns;
   }
 
+  /** Bytes of a stored block, of one row. */
+  int storedBytes() {
+    return bytes;
+  }
+
   /** Bytes of a block of 32 rows: a multiple of 64. */
   public int blockBytes() {
     return ROWS * bytes;

@@ -77,7 +77,7 @@ class MachineMatrixTest {
     int columns = stored.columns();
     long bytes = MachineMatrix.panelBytes(format, columns) * Math.ceilDiv(rows, 64);
     MemorySegment packed = arena.allocate(bytes, 64);
-    MachinePacking.pack(format, stored.data(), rows, columns, packed);
+    MachinePacking.pack(kernels.orElseThrow(), format, stored.data(), rows, columns, packed);
     return new MachineMatrix(kernels.orElseThrow(), format, rows, columns, packed);
   }
 
