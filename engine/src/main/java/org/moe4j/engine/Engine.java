@@ -111,7 +111,7 @@ public final class Engine implements AutoCloseable {
     if (plan.offload().isEmpty()) {
       return open(file, planned.withMemory(Long.MAX_VALUE), arena, workers);
     }
-    Packing packing = new Packing(arena, options.exact());
+    Packing packing = new Packing(arena, options.exact(), file::copy);
     Weights weights =
         Weights.load(
             file,
@@ -278,6 +278,7 @@ public final class Engine implements AutoCloseable {
     try {
       file.checkUnchanged();
       float[][] logits = forward.run(pass(additions));
+      file.checkUnchanged(); // weights may have been read just now
       int at = 0;
       for (Addition a : additions) {
         int count = a.every() ? a.tokens().length : 1;

@@ -1,8 +1,11 @@
 package org.moe4j.engine.gguf;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,6 +33,7 @@ public final class GgufFile implements AutoCloseable {
   private final Metadata metadata;
   private final Map<String, GgufTensor> tensors;
   private final Map<Path, MemorySegment> mapped;
+  private final Map<Path, FileChannel> channels;
   private final List<Stamp> stamps;
   private final Arena arena;
 
@@ -38,9 +42,11 @@ public final class GgufFile implements AutoCloseable {
       Metadata metadata,
       Map<String, GgufTensor> tensors,
       Map<Path, MemorySegment> mapped,
+      Map<Path, FileChannel> channels,
       List<Stamp> stamps,
       Arena arena) {
     this.path = path;
+    this.channels = channels;
     this.stamps = stamps;
     this.metadata = metadata;
     this.tensors = tensors;
@@ -58,22 +64,24 @@ public final class GgufFile implements AutoCloseable {
    */
   public static GgufFile open(Path path) {
     Arena arena = Arena.ofShared();
+    Map<Path, FileChannel> channels = new LinkedHashMap<>();
     try {
-      return read(path, arena);
+      return read(path, arena, channels);
     } catch (RuntimeException e) {
       arena.close();
+      channels.values().forEach(GgufFile::close);
       throw e;
     }
   }
 
-  private static GgufFile read(Path path, Arena arena) {
+  private static GgufFile read(Path path, Arena arena, Map<Path, FileChannel> channels) {
     Map<String, GgufTensor> tensors = new LinkedHashMap<>();
     Map<Path, MemorySegment> all = new LinkedHashMap<>();
     List<Stamp> stamps = new ArrayList<>();
     Optional<Metadata> metadata = Optional.empty();
     for (Path file : shards(path)) {
       stamps.add(Stamp.of(file));
-      MemorySegment mapped = map(file, arena);
+      MemorySegment mapped = map(file, arena, channels);
       all.put(file, mapped);
       GgufHeader header = GgufHeader.read(file.toString(), mapped);
       for (GgufTensor t : header.tensors()) {
@@ -95,7 +103,7 @@ public final class GgufFile implements AutoCloseable {
               + " tensors, split.tensors.count says "
               + stated.getAsLong());
     }
-    return new GgufFile(path, first, tensors, all, stamps, arena);
+    return new GgufFile(path, first, tensors, all, channels, stamps, arena);
   }
 
   private static List<Path> shards(Path path) {
@@ -116,11 +124,13 @@ public final class GgufFile implements AutoCloseable {
     return all;
   }
 
-  private static MemorySegment map(Path file, Arena arena) {
+  private static MemorySegment map(Path file, Arena arena, Map<Path, FileChannel> channels) {
     if (!Files.isRegularFile(file)) {
       throw new EngineException(file + ": no such file");
     }
-    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+    try {
+      FileChannel channel = FileChannel.open(file, StandardOpenOption.READ);
+      channels.put(file, channel);
       return channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
     } catch (IOException e) {
       throw new EngineException(file + ": cannot be read: " + e.getMessage(), e);
@@ -144,13 +154,43 @@ public final class GgufFile implements AutoCloseable {
 
   /** Where the data of a tensor of this file stands, for reading it without the mapping. */
   public Place place(GgufTensor tensor) {
+    return place(tensor.data());
+  }
+
+  private Place place(MemorySegment data) {
     for (Map.Entry<Path, MemorySegment> e : mapped.entrySet()) {
-      long offset = tensor.data().address() - e.getValue().address();
+      long offset = data.address() - e.getValue().address();
       if (offset >= 0 && offset < e.getValue().byteSize()) {
         return new Place(e.getKey(), offset);
       }
     }
-    throw new IllegalArgumentException(path + ": " + tensor + " is of another file");
+    throw new IllegalArgumentException(path + ": data of another file");
+  }
+
+  /**
+   * Copies data of a tensor, read from the file so that its pages do not become this process's
+   * memory; any thread may ask.
+   *
+   * @param data mapped
+   * @param to of the same size
+   * @throws EngineException if the file is no longer what it was
+   */
+  public void copy(MemorySegment data, MemorySegment to) {
+    Place place = place(data);
+    ByteBuffer left = to.asByteBuffer();
+    try {
+      while (left.hasRemaining()) {
+        long at = place.offset() + left.position();
+        if (channels.get(place.file()).read(left, at) < 0) {
+          throw new EngineException(
+              place.file() + ": was truncated or cannot be read any more; open it anew");
+        }
+      }
+    } catch (ClosedChannelException e) {
+      to.copyFrom(data); // an interrupt of some thread closed it
+    } catch (IOException e) {
+      throw new EngineException(place.file() + ": cannot be read: " + e.getMessage(), e);
+    }
   }
 
   /** All tensors in order. */
@@ -186,5 +226,14 @@ public final class GgufFile implements AutoCloseable {
   @Override
   public void close() {
     arena.close();
+    channels.values().forEach(GgufFile::close);
+  }
+
+  private static void close(FileChannel channel) {
+    try {
+      channel.close();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 }

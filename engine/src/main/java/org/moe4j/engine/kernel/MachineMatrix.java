@@ -35,10 +35,18 @@ record MachineMatrix(
     return weights.byteSize();
   }
 
+  long panelBytes() {
+    return panelBytes(format, columns);
+  }
+
   @Override
   public void multiply(int panel, Activations x, int[] rows, int from, int count, float[] out) {
+    multiply(weights.address() + panel * panelBytes(), x, rows, from, count, out);
+  }
+
+  /** The same with the panel that lies {@code at} an address. */
+  void multiply(long at, Activations x, int[] rows, int from, int count, float[] out) {
     MemorySegment scratch = SCRATCH.get();
-    long at = weights.address() + panel * panelBytes(format, columns);
     ByteRows bytes = x.bytes();
     int tiles = Math.ceilDiv(count, MOST);
     int done = 0;

@@ -18,15 +18,30 @@ public final class Packing {
   private final Slabs slabs;
   private final boolean exact;
   private final Optional<MachineKernels> machine;
+  private final Copy copy;
+
+  /** Reads stored bytes. */
+  @FunctionalInterface
+  public interface Copy {
+    /** Copies {@code stored}, which may be mapped, to memory of its size; any thread may ask. */
+    void bytes(MemorySegment stored, MemorySegment to);
+  }
+
+  /** {@link #Packing(Arena, boolean, Copy)} of memory that is there. */
+  public Packing(Arena arena, boolean exact) {
+    this(arena, exact, (stored, to) -> to.copyFrom(stored));
+  }
 
   /**
    * Packs into memory of {@code arena}.
    *
    * @param exact whether activations are to stay floats everywhere: slower
+   * @param copy how stored bytes are read
    */
-  public Packing(Arena arena, boolean exact) {
+  public Packing(Arena arena, boolean exact, Copy copy) {
     this.slabs = new Slabs(arena);
     this.exact = exact;
+    this.copy = copy;
     this.machine = exact ? Optional.empty() : MachineChoice.wanted();
   }
 
@@ -40,9 +55,29 @@ public final class Packing {
 
   /** The matrix of {@code rows} rows of {@code tensor} from row {@code from} on. */
   public Matrix packRows(GgufTensor tensor, long from, int rows) {
+    return pack(tensor.type(), stored(tensor, from, rows), rows, tensor.columns());
+  }
+
+  /**
+   * What {@link #pack(GgufTensor, int, int)} makes, perhaps packed only when it is used, if the
+   * tensor can be read until then. Two threads must not use one of its panels at once.
+   */
+  public Matrix packLater(GgufTensor tensor, int index, int rows) {
+    Optional<WeightFormat> format = machineFormat(tensor.type());
+    if (format.isEmpty()) {
+      return pack(tensor, index, rows);
+    }
+    int columns = tensor.columns();
+    MemorySegment to = slabs.allocate(bytes(tensor.type(), rows, columns));
+    MemorySegment stored = stored(tensor, (long) index * rows, rows);
+    return new LateMatrix(
+        new MachineMatrix(machine.get(), format.get(), rows, columns, to),
+        new MachinePacking(machine.get(), format.get(), rows, columns, stored, copy));
+  }
+
+  private static MemorySegment stored(GgufTensor tensor, long from, int rows) {
     long rowBytes = tensor.rowBytes();
-    MemorySegment stored = tensor.data().asSlice(from * rowBytes, rows * rowBytes);
-    return pack(tensor.type(), stored, rows, tensor.columns());
+    return tensor.data().asSlice(from * rowBytes, rows * rowBytes);
   }
 
   /** A matrix of floats, row after row. */
@@ -55,7 +90,7 @@ public final class Packing {
       return matrix(type, rows, columns, stored);
     }
     MemorySegment to = slabs.allocate(bytes(type, rows, columns));
-    pack(type, stored, rows, columns, to);
+    pack(type, stored, rows, columns, to, copy);
     FilePages.forget(stored);
     return matrix(type, rows, columns, to);
   }
@@ -103,9 +138,19 @@ public final class Packing {
    */
   public void pack(
       GgmlType type, MemorySegment stored, int rows, int columns, MemorySegment packed) {
+    pack(type, stored, rows, columns, packed, (from, to) -> to.copyFrom(from));
+  }
+
+  private void pack(
+      GgmlType type,
+      MemorySegment stored,
+      int rows,
+      int columns,
+      MemorySegment packed,
+      Copy reading) {
     Optional<WeightFormat> format = machineFormat(type);
     if (format.isPresent()) {
-      MachinePacking.pack(machine.get(), format.get(), stored, rows, columns, packed);
+      new MachinePacking(machine.get(), format.get(), rows, columns, stored, reading).all(packed);
     } else if (packs(type)) {
       interleave(stored, rows, columns, packed);
     } else {

@@ -21,12 +21,12 @@ public record ExpertTensors(
     GgufTensor up,
     GgufTensor down,
     Biases biases) {
-  /** Packs expert {@code e}. */
+  /** Packs expert {@code e}, or promises to. */
   public Expert pack(int e, Packing packing) {
     return new Expert(
-        packing.pack(gate, e, hidden),
-        packing.pack(up, e, hidden),
-        packing.pack(down, e, width),
+        packing.packLater(gate, e, hidden),
+        packing.packLater(up, e, hidden),
+        packing.packLater(down, e, width),
         biases(e));
   }
 

@@ -19,7 +19,7 @@ record Tensors(GgufFile file, Packing packing) {
 
   /** A matrix; {@code name} is without its ending. */
   Matrix matrix(String name, int columns, int rows) {
-    return packing.pack(checked(name + WEIGHT, columns, rows, 1), 0, rows);
+    return packing.packLater(checked(name + WEIGHT, columns, rows, 1), 0, rows);
   }
 
   /** Matrices that are stacked in one tensor. */

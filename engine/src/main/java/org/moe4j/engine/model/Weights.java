@@ -35,7 +35,7 @@ public record Weights(
    * @throws EngineException if a tensor is missing or of another shape than the metadata says
    */
   public static Weights load(GgufFile file, Arena arena, boolean exact, Workers workers) {
-    Packing packing = new Packing(arena, exact);
+    Packing packing = new Packing(arena, exact, file::copy);
     return load(file, packing, workers, stored -> ResidentExperts.pack(stored, packing, workers));
   }
 

@@ -4,12 +4,16 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.net.URISyntaxException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -46,6 +50,37 @@ class GgufFileTest {
       }
     }
     assertThat(expected.hasRemaining()).isFalse();
+  }
+
+  @Test
+  void dataIsCopiedFromTheFileUntilItEnds() throws IOException {
+    Path path = Files.copy(resource("types.gguf"), folder.resolve("cut.gguf"));
+    try (GgufFile file = GgufFile.open(path);
+        Arena arena = Arena.ofConfined()) {
+      GgufTensor last = file.tensors().stream().reduce((a, b) -> b).orElseThrow();
+      MemorySegment data = last.data().asSlice(last.rowBytes(), last.rowBytes());
+      MemorySegment to = arena.allocate(last.rowBytes());
+      file.copy(data, to);
+      assertThat(to.mismatch(data)).isEqualTo(-1);
+      try (FileChannel channel = FileChannel.open(path, StandardOpenOption.WRITE)) {
+        channel.truncate(4096);
+      }
+      refused(() -> file.copy(data, to), "was truncated");
+    }
+  }
+
+  /** An interrupt closes the channel that the thread reads with. */
+  @Test
+  void aThreadThatWasInterruptedCopiesAllTheSame() {
+    try (GgufFile file = GgufFile.open(resource("types.gguf"));
+        Arena arena = Arena.ofConfined()) {
+      MemorySegment data = file.tensors().iterator().next().data();
+      MemorySegment to = arena.allocate(data.byteSize());
+      Thread.currentThread().interrupt();
+      file.copy(data, to);
+      assertThat(Thread.interrupted()).isTrue();
+      assertThat(to.mismatch(data)).isEqualTo(-1);
+    }
   }
 
   @Test

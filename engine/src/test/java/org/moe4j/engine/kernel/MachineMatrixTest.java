@@ -1,6 +1,7 @@
 package org.moe4j.engine.kernel;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assumptions.assumeThat;
 
 import java.lang.foreign.Arena;
@@ -9,6 +10,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.Optional;
 import java.util.Random;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -17,6 +19,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.moe4j.engine.EngineException;
 import org.moe4j.engine.gguf.GgmlType;
 import org.moe4j.engine.gguf.GgufTensor;
 import org.moe4j.engine.machine.ByteRecord;
@@ -77,7 +80,14 @@ class MachineMatrixTest {
     int columns = stored.columns();
     long bytes = MachineMatrix.panelBytes(format, columns) * Math.ceilDiv(rows, 64);
     MemorySegment packed = arena.allocate(bytes, 64);
-    MachinePacking.pack(kernels.orElseThrow(), format, stored.data(), rows, columns, packed);
+    new MachinePacking(
+            kernels.orElseThrow(),
+            format,
+            rows,
+            columns,
+            stored.data(),
+            (from, to) -> to.copyFrom(from))
+        .all(packed);
     return new MachineMatrix(kernels.orElseThrow(), format, rows, columns, packed);
   }
 
@@ -161,6 +171,46 @@ class MachineMatrixTest {
         }
       }
       assertRule(stored, 5, x, 4);
+    }
+  }
+
+  /** For its first use, its second and all others, whatever the number of rows of x. */
+  @ParameterizedTest
+  @MethodSource("formats")
+  void bitsDoNotDependOnWhenAPanelIsPacked(WeightFormat format) {
+    int columns = 2 * format.blockColumns();
+    Activations x = activations(columns, 11);
+    GgufTensor stored = RandomBlocks.tensor(type(format), columns, 150, 2);
+    try (Arena arena = Arena.ofConfined()) {
+      Packing packing = new Packing(arena, false);
+      float[][] expected = product(packing.pack(stored, 1, 150), x, 11);
+      Matrix late = packing.packLater(stored, 1, 150);
+      assertThat(late).isInstanceOf(LateMatrix.class);
+      for (int count : new int[] {11, 1, 11, 2}) {
+        assertThat(product(late, x, count)).isDeepEqualTo(Arrays.copyOf(expected, count));
+      }
+    }
+  }
+
+  @Test
+  void aPanelThatCannotBeReadIsAskedForAgain() {
+    Activations x = activations(64, 1);
+    GgufTensor stored = RandomBlocks.tensor(GgmlType.Q8_0, 64, 64, 1);
+    AtomicInteger reads = new AtomicInteger();
+    Packing.Copy second =
+        (from, to) -> {
+          if (reads.incrementAndGet() == 2) {
+            throw new EngineException("gone");
+          }
+          to.copyFrom(from);
+        };
+    try (Arena arena = Arena.ofConfined()) {
+      Matrix late = new Packing(arena, false, second).packLater(stored, 0, 64);
+      float[][] expected = product(late, x, 1);
+      assertThatThrownBy(() -> product(late, x, 1)).hasMessage("gone");
+      assertThat(product(late, x, 1)).isDeepEqualTo(expected);
+      assertThat(product(late, x, 1)).isDeepEqualTo(expected);
+      assertThat(reads).hasValue(3);
     }
   }
 

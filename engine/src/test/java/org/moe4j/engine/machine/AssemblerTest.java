@@ -80,6 +80,15 @@ class AssemblerTest {
   }
 
   @Test
+  void gathers() {
+    String mask = "c5f446c9";
+    check(mask + "62b27d4990bc37ce000000", a -> a.vpgatherdd(zmm(7), RDI, zmm(14), 206));
+    check(mask + "62c27d4990a40a00020000", a -> a.vpgatherdd(zmm(20), R10, zmm(1), 512));
+    check("62f27e48334601", a -> a.vpmovdw(at(RSI, 32), zmm(0)));
+    check("62f27e48335e03", a -> a.vpmovdw(at(RSI, 96), zmm(3)));
+  }
+
+  @Test
   void floats() {
     check("62e17d4870da4e", a -> a.vpshufd(zmm(19), zmm(2), 0x4e));
     check("62a36d4823dab1", a -> a.vshuff32x4(zmm(19), zmm(2), zmm(18), 0xb1));
