@@ -15,7 +15,7 @@ import org.moe4j.engine.machine.WeightFormat;
 public final class MachineChoice {
   private static final String PROPERTY = "moe4j.kernels";
 
-  private static Optional<MachineKernels> loaded = Optional.empty();
+  private static volatile Optional<MachineKernels> loaded = Optional.empty();
   private static String refusal = "";
 
   private MachineChoice() {}
@@ -60,6 +60,11 @@ public final class MachineChoice {
       System.getLogger(MachineChoice.class.getName())
           .log(level, "no machine-code kernels: " + refusal);
     }
+  }
+
+  /** Brings memory that will be read soon near the processor, where there is a way to. */
+  static void fetch(long address, long bytes) {
+    loaded.ifPresent(k -> k.fetch(address, bytes));
   }
 
   /** The format that machine code takes tensors of {@code type} in. */

@@ -71,6 +71,12 @@ final class Assembler extends CodeBuffer {
     put(0xc5, 0xf8, 0x77);
   }
 
+  /** Asks for a line of memory that will be read soon, into the second cache. */
+  void prefetcht1(Address line) {
+    put(0x40 | line.index().number() >> 3 << 1 | line.base().number() >> 3, 0x0f, 0x18);
+    memory(2, line, 1);
+  }
+
   void vmovups(Zmm to, Address from) {
     evex(MAP_0F, PREFIX_NONE, 0x10, to.number(), 0, from);
   }

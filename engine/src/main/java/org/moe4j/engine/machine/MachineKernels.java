@@ -25,14 +25,17 @@ public final class MachineKernels {
   private final Map<WeightFormat, MemorySegment> packers;
 
   private final MemorySegment quantise;
+  private final MemorySegment fetch;
 
   private MachineKernels(
       Map<WeightFormat, MemorySegment[]> programs,
       Map<WeightFormat, MemorySegment> packers,
-      MemorySegment quantise) {
+      MemorySegment quantise,
+      MemorySegment fetch) {
     this.programs = programs;
     this.packers = packers;
     this.quantise = quantise;
+    this.fetch = fetch;
   }
 
   /**
@@ -49,6 +52,9 @@ public final class MachineKernels {
             });
     Assembler a = new Assembler();
     QuantiseProgram.write(a); // at the beginning
+    a.align();
+    int fetch = a.here();
+    fetch(a);
     Map<WeightFormat, int[]> starts = new EnumMap<>(WeightFormat.class);
     for (WeightFormat format : WeightFormat.values()) {
       starts.put(format, programs(a, format));
@@ -62,7 +68,20 @@ public final class MachineKernels {
           programs.put(format, Arrays.copyOf(all, MOST_TOKENS));
           packers.put(format, all[MOST_TOKENS]);
         });
-    return new MachineKernels(programs, packers, code);
+    return new MachineKernels(
+        programs, packers, code, MemorySegment.ofAddress(code.address() + fetch));
+  }
+
+  /** Four lines of the cache at a time, from one address to another. */
+  private static void fetch(Assembler a) {
+    int loop = a.here();
+    for (int line = 0; line < 4; line++) {
+      a.prefetcht1(Operand.at(Gpr.RDI, 64 * line));
+    }
+    a.add(Gpr.RDI, 256);
+    a.cmp(Gpr.RDI, Gpr.RSI);
+    a.jb(loop);
+    a.ret();
   }
 
   /** Where the code for each number of tokens begins, and that which packs. */
@@ -120,6 +139,11 @@ public final class MachineKernels {
    */
   public void quantise(long values, long row, long rowBytes) {
     call(quantise, values, row, row + rowBytes, 0);
+  }
+
+  /** Brings memory that will be read soon near the processor. */
+  public void fetch(long address, long bytes) {
+    call(fetch, address, address + bytes, 0, 0);
   }
 
   private static void call(MemorySegment code, long a, long b, long c, long d) {

@@ -258,6 +258,10 @@ final class CachedAttention {
         last = Math.max(last, s.to[r]);
       }
     }
+    // memory is faster in long runs: of one query, what is read comes before it is computed with
+    for (int p = first / PAGE * PAGE; rows == 1 && p < last; p += PAGE) {
+      Attention.fetch(tile.cache().page((span * SPAN + p) / PAGE), at, heads.bytes());
+    }
     for (int p = first / PAGE * PAGE; p < last; p += PAGE) {
       heads.scores(
           tile.cache().page((span * SPAN + p) / PAGE), at, s.queries, rows, s.scores, p, SPAN);

@@ -80,6 +80,12 @@ class AssemblerTest {
   }
 
   @Test
+  void linesAreAskedFor() {
+    check("400f185740", a -> a.prefetcht1(at(RDI, 64)));
+    check("410f18950001" + "0000", a -> a.prefetcht1(at(R13, 256)));
+  }
+
+  @Test
   void gathers() {
     String mask = "c5f446c9";
     check(mask + "62b27d4990bc37ce000000", a -> a.vpgatherdd(zmm(7), RDI, zmm(14), 206));
