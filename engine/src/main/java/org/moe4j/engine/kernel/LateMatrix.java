@@ -64,12 +64,22 @@ final class LateMatrix implements Matrix {
       uses[panel] = Use.ONE;
       return;
     }
-    if (uses[panel] == Use.ONE) {
-      long bytes = packed.panelBytes();
-      packing.panel(panel, packed.weights().asSlice(panel * bytes, bytes));
-      uses[panel] = Use.MORE;
+    if (!kept(panel)) {
+      keep(panel);
     }
     packed.multiply(panel, x, rows, from, count, out);
+  }
+
+  /** Whether a panel is packed for good. */
+  boolean kept(int panel) {
+    return uses[panel] == Use.MORE;
+  }
+
+  /** Packs a panel for good. */
+  void keep(int panel) {
+    long bytes = packed.panelBytes();
+    packing.panel(panel, packed.weights().asSlice(panel * bytes, bytes));
+    uses[panel] = Use.MORE;
   }
 
   private static MemorySegment once(long bytes) {

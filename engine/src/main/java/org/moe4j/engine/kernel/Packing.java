@@ -19,6 +19,7 @@ public final class Packing {
   private final boolean exact;
   private final Optional<MachineKernels> machine;
   private final Copy copy;
+  private final LateWeights late = new LateWeights();
 
   /** Reads stored bytes. */
   @FunctionalInterface
@@ -70,9 +71,17 @@ public final class Packing {
     int columns = tensor.columns();
     MemorySegment to = slabs.allocate(bytes(tensor.type(), rows, columns));
     MemorySegment stored = stored(tensor, (long) index * rows, rows);
-    return new LateMatrix(
-        new MachineMatrix(machine.get(), format.get(), rows, columns, to),
-        new MachinePacking(machine.get(), format.get(), rows, columns, stored, copy));
+    LateMatrix matrix =
+        new LateMatrix(
+            new MachineMatrix(machine.get(), format.get(), rows, columns, to),
+            new MachinePacking(machine.get(), format.get(), rows, columns, stored, copy));
+    late.add(matrix);
+    return matrix;
+  }
+
+  /** All that is packed only when it is used. */
+  public LateWeights late() {
+    return late;
   }
 
   private static MemorySegment stored(GgufTensor tensor, long from, int rows) {

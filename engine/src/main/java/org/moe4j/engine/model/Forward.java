@@ -12,7 +12,11 @@ import org.moe4j.engine.kernel.Workers;
  * whatever shares the step and however a prompt is cut. Not for several threads at once.
  */
 public final class Forward {
+  /** Bytes of weights that are packed before a step, but the first. */
+  private static final long BETWEEN = 128 << 20;
+
   private final Weights model;
+  private boolean begun;
   private final Shape shape;
   private final Products products;
   private final Rotary rotary;
@@ -40,6 +44,10 @@ public final class Forward {
    * @return the logits that were wanted, in the order of the step's tokens
    */
   public float[][] run(Step step) {
+    if (begun) {
+      model.late().pack(BETWEEN, products.workers());
+    }
+    begun = true;
     products.reserve(step.tokens(), step.tokens() * placesOfAToken);
     states.embed(step, model.embedding());
     rotary.prepare(states.positions(), states.count());

@@ -9,6 +9,7 @@ import java.util.function.Function;
 import org.moe4j.engine.EngineException;
 import org.moe4j.engine.gguf.GgufFile;
 import org.moe4j.engine.gguf.GgufTensor;
+import org.moe4j.engine.kernel.LateWeights;
 import org.moe4j.engine.kernel.Packing;
 import org.moe4j.engine.kernel.Workers;
 
@@ -18,6 +19,7 @@ import org.moe4j.engine.kernel.Workers;
  * @param embedding read row by row from the file
  * @param divisors what rotary frequencies are divided by, if the file says
  * @param experts the routed ones of all layers
+ * @param late those that are packed when they are used
  */
 @SuppressWarnings("ArrayRecordComponent") // handed over, never compared
 public record Weights(
@@ -27,7 +29,8 @@ public record Weights(
     List<Layer> layers,
     ExpertSource experts,
     Norm norm,
-    Affine output) {
+    Affine output,
+    LateWeights late) {
 
   /**
    * Packs the weights of {@code file} into memory of {@code arena}.
@@ -68,7 +71,8 @@ public record Weights(
     Affine output = tensors.affine(name, shape.width(), shape.vocabulary());
     // Last, as from then on there is something to be closed.
     ExpertSource source = experts.apply(stored);
-    return new Weights(shape, embedding, divisors, layers, source, norm, output);
+    return new Weights(
+        shape, embedding, divisors, layers, source, norm, output, packing.late());
   }
 
   /** Those of long texts if the model's context is longer than that of its training. */

@@ -193,6 +193,34 @@ class MachineMatrixTest {
   }
 
   @Test
+  void whatIsLeftIsPackedPartByPart() {
+    int columns = 64;
+    Activations x = activations(columns, 3);
+    GgufTensor stored = RandomBlocks.tensor(GgmlType.Q8_0, columns, 150, 2);
+    AtomicInteger reads = new AtomicInteger();
+    Packing.Copy counted =
+        (from, to) -> {
+          reads.incrementAndGet();
+          to.copyFrom(from);
+        };
+    try (Arena arena = Arena.ofShared();
+        Workers workers = new Workers(2)) {
+      Packing packing = new Packing(arena, false, counted);
+      Matrix first = packing.packLater(stored, 0, 150);
+      Matrix second = packing.packLater(stored, 1, 150);
+      float[][] expected = product(second, x, 3);
+      assertThat(reads).hasValue(3);
+      packing.late().pack(first.bytes() + 1, workers);
+      assertThat(reads).hasValue(3 + 4);
+      packing.late().pack(Long.MAX_VALUE, workers);
+      packing.late().pack(Long.MAX_VALUE, workers);
+      assertThat(reads).hasValue(3 + 6);
+      assertThat(product(second, x, 3)).isDeepEqualTo(expected);
+      assertThat(reads).hasValue(3 + 6);
+    }
+  }
+
+  @Test
   void aPanelThatCannotBeReadIsAskedForAgain() {
     Activations x = activations(64, 1);
     GgufTensor stored = RandomBlocks.tensor(GgmlType.Q8_0, 64, 64, 1);
