@@ -117,9 +117,6 @@ public final class GgufFile implements AutoCloseable {
   }
 
   private static MemorySegment map(Path file, Arena arena) {
-    if (!Files.isRegularFile(file)) {
-      throw new EngineException(file + ": no such file");
-    }
     try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
       return channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
     } catch (IOException e) {

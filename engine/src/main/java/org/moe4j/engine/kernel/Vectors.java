@@ -54,9 +54,9 @@ final class Vectors {
 
   /**
    * Belongs into every method that reads weights as vectors, since they may lie in a mapped file
-   * that has become shorter. HotSpot makes an {@link InternalError} of such a fault only in compiled
-   * code that somewhere reads a single number through a segment; vectors do not count, and the
-   * process would end. This read is compiled to nothing.
+   * that has become shorter. HotSpot makes an {@link InternalError} of such a fault only in
+   * compiled code that somewhere reads a single number through a segment; vectors do not count, and
+   * the process would end. This read is compiled to nothing.
    */
   static void mayFault() {
     ONE_BYTE.get(ValueLayout.JAVA_BYTE, 0);

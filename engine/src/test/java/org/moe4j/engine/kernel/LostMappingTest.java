@@ -11,6 +11,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -58,8 +59,8 @@ class LostMappingTest {
   }
 
   private static String[] lines() {
-    return IntStream.range(0, GgmlType.values().length)
-        .mapToObj(i -> GgmlType.values()[i] + " caught caught")
+    return Arrays.stream(GgmlType.values())
+        .map(type -> type + " caught caught")
         .toArray(String[]::new);
   }
 
