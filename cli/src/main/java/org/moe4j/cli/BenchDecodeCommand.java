@@ -3,6 +3,7 @@ package org.moe4j.cli;
 import java.io.PrintWriter;
 import java.util.Locale;
 import java.util.concurrent.Callable;
+import org.moe4j.tensor.MoeException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -20,8 +21,9 @@ import picocli.CommandLine.Spec;
 final class BenchDecodeCommand implements Callable<Integer> {
   @Option(
       names = "--tokens",
+      paramLabel = "N",
       defaultValue = "64",
-      description = "Tokens that are written (${DEFAULT-VALUE}).")
+      description = "Tokens that are written (default ${DEFAULT-VALUE}).")
   private int tokens;
 
   @Mixin private BenchModelOptions options;
@@ -31,6 +33,9 @@ final class BenchDecodeCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     PrintWriter out = spec.commandLine().getOut();
+    if (tokens < 1) {
+      throw new MoeException("--tokens " + tokens + ": give at least 1");
+    }
     BenchModelOptions.Measured m = options.measure(tokens);
     if (options.json) {
       Documents.print(

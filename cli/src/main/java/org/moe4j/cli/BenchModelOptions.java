@@ -8,7 +8,7 @@ import org.moe4j.engine.Engine;
 import org.moe4j.engine.EngineException;
 import org.moe4j.engine.EngineOptions;
 import org.moe4j.tensor.NativeMemory;
-import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import tools.jackson.databind.node.ObjectNode;
@@ -18,53 +18,38 @@ final class BenchModelOptions {
   @Parameters(paramLabel = "MODEL", description = "A GGUF file.")
   private Path model;
 
-  @Option(
-      names = "--threads",
-      defaultValue = "0",
-      description = "Processor cores; 0 takes all (${DEFAULT-VALUE}).")
-  private int threads;
+  @Mixin private EngineFlags engine;
 
   @Option(
       names = "--prompt",
+      paramLabel = "N",
       defaultValue = "256",
-      description = "Tokens of the prompt (${DEFAULT-VALUE}).")
+      description = "Tokens of the prompt (default ${DEFAULT-VALUE}).")
   int prompt;
 
   @Option(
       names = "--rounds",
+      paramLabel = "N",
       defaultValue = "3",
-      description = "Rounds that are timed; the median counts (${DEFAULT-VALUE}).")
+      description = "Rounds that are timed; the median counts (default ${DEFAULT-VALUE}).")
   int rounds;
 
   @Option(
       names = "--warm-up",
+      paramLabel = "N",
       defaultValue = "1",
-      description = "Rounds before that are not (${DEFAULT-VALUE}).")
+      description = "Rounds before that are not (default ${DEFAULT-VALUE}).")
   int warmUp;
 
   @Option(
       names = "--cache-type",
+      paramLabel = "TYPE",
       defaultValue = "f16",
-      description = "Keys and values in f16 or q8 (${DEFAULT-VALUE}).")
+      description = "Keys and values in f16 or q8 (default ${DEFAULT-VALUE}).")
   private CacheType cacheType;
-
-  @Option(
-      names = "--memory",
-      defaultValue = "0",
-      converter = MemorySize.class,
-      description = "Bytes the model may take; experts beyond stay on disk. 0: no limit.")
-  private long memory;
 
   @Option(names = "--json", description = "Print the result as one JSON document.")
   boolean json;
-
-  /** Bytes, or 0 for no limit. */
-  static final class MemorySize implements ITypeConverter<Long> {
-    @Override
-    public Long convert(String value) {
-      return value.equals("0") ? 0L : new Size().convert(value);
-    }
-  }
 
   /**
    * What was measured.
@@ -79,18 +64,17 @@ final class BenchModelOptions {
     if (rounds < 1 || warmUp < 1) {
       throw new EngineException("--rounds and --warm-up are at least 1");
     }
-    int cores = threads > 0 ? threads : Runtime.getRuntime().availableProcessors();
-    EngineOptions options = EngineOptions.DEFAULT.withThreads(cores).withCacheType(cacheType);
+    EngineOptions options = engine.options().withCacheType(cacheType);
     long start = System.nanoTime();
-    try (Engine engine = Engine.open(model, memory == 0 ? options : options.withMemory(memory))) {
+    try (Engine opened = Engine.open(model, options)) {
       double load = (System.nanoTime() - start) * 1e-9;
-      DecodeBenchmark benchmark = new DecodeBenchmark(engine, prompt, tokens);
-      new DecodeBenchmark(engine, prompt, 0).round(0);
+      DecodeBenchmark benchmark = new DecodeBenchmark(opened, prompt, tokens);
+      new DecodeBenchmark(opened, prompt, 0).round(0);
       double first = sinceStart();
       for (int i = 0; i < warmUp; i++) {
         benchmark.round(-1 - i);
       }
-      return new Measured(load, first, benchmark.rounds(rounds), cores);
+      return new Measured(load, first, benchmark.rounds(rounds), options.threads());
     }
   }
 

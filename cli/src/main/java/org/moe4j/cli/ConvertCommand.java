@@ -28,8 +28,9 @@ import picocli.CommandLine.TypeConversionException;
 @Command(
     name = "convert",
     description = {
-      "Rewrite a model's weights: experts apart or stacked, another type, other file sizes;",
-      "or as one GGUF file with its tokenizer, for moe generate and llama.cpp, if OUT ends in .gguf.",
+      "Rewrite a model's weights: as a GGUF file, experts apart or stacked, another type.",
+      "If OUT ends in .gguf it is one file with the tokenizer, for moe generate and llama.cpp; else"
+          + " a folder.",
       "One parameter or expert is in memory at a time; OUT appears when it is complete."
     },
     footer = {

@@ -30,7 +30,8 @@ final class EngineFlags {
 
   /** Whether a model is for the engine: a file, not a folder. */
   static boolean serve(Path model) {
-    return Files.isRegularFile(model) || model.toString().endsWith(".gguf");
+    boolean named = model.toString().endsWith(".gguf") && !Files.isDirectory(model);
+    return named || Files.isRegularFile(model);
   }
 
   /** Refuses flags that mean nothing for a model in a folder. */
@@ -52,7 +53,8 @@ final class EngineFlags {
     return Engine.open(model, options.withCache(options.cacheBytes(), KEPT));
   }
 
-  private EngineOptions options() {
+  /** The engine's options with these. */
+  EngineOptions options() {
     EngineOptions options = EngineOptions.DEFAULT;
     options = threads.map(options::withThreads).orElse(options);
     return memory.map(options::withMemory).orElse(options);

@@ -14,8 +14,8 @@ final class ExpertsMemory {
       paramLabel = "SIZE",
       converter = Size.class,
       description =
-          "Of an encoder-decoder: leave the experts on disk, read them when tokens come for them and"
-              + " keep the last ones in so much memory, in bytes or with k, m, g.")
+          "Of an encoder-decoder: leave the experts on disk, read them when tokens come for them"
+              + " and keep the last ones in so much memory, in bytes or with k, m, g.")
   private @Nullable Long bytes;
 
   /** Refuses the flag for a GGUF file. */

@@ -106,6 +106,9 @@ final class GenerateCommand implements Callable<Integer> {
     if (noCache) {
       throw new MoeException(model + ": --no-cache is for models in folders, which this is not");
     }
+    if (logprobs.isPresent() && !json) {
+      throw new MoeException("--logprobs are part of what --json prints; add it");
+    }
     var sampling = options.engineSampling().withLogprobs(logprobs.orElse(-1));
     try (Engine opened = engine.open(model)) {
       new GgufText(opened, sampling, json, out).generate(prompts);

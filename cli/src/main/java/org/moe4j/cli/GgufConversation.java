@@ -56,7 +56,10 @@ final class GgufConversation implements Conversation {
             .orElseThrow(
                 () ->
                     new MoeException(
-                        model + ": there is no chat template (" + TEMPLATE + ") in its metadata"));
+                        model
+                            + ": there is no chat template ("
+                            + TEMPLATE
+                            + ") in its metadata; moe generate continues a text without one"));
     Tokenizer tokenizer = engine.tokenizer();
     Map<String, String> special = new HashMap<>();
     put(special, "bos_token", tokenizer.bos(), tokenizer);

@@ -15,8 +15,8 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "list",
     description = {
-      "List the sixty systems of the reading list, their routers and balance losses;",
-      "with names: what is known of each."
+      "List the sixty systems of the reading list, their routers and balance losses.",
+      "With names: what is known of each."
     },
     footer = {
       "  moe list                            all systems, all balance losses",

@@ -26,8 +26,8 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "logits",
     description = {
-      "What a model expects behind each of the given tokens: the likeliest tokens with their",
-      "logits, or with --json all logits, one list for each position.",
+      "Show what a model expects behind each of the given tokens: the likeliest with their logits.",
+      "With --json all logits, one list for each position.",
       "An encoder-decoder reads --ids with its encoder and --decoder-ids with its decoder."
     },
     footer = {

@@ -8,6 +8,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -51,6 +53,22 @@ class BenchModelCommandTest {
   void whatDoesNotFitIntoTheContextIsRefused() {
     assertThat(run("decode", MODEL, "--prompt", "200", "--tokens", "57")).isEqualTo(Moe.FAILED);
     assertThat(err.toString()).contains("do not fit into the context of 256");
+    assertThat(out.toString()).isEmpty();
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "--tokens 0, --tokens 0: give at least 1",
+    "--prompt 0, a prompt has at least 1",
+    "--threads 0, threads is 0",
+    "--threads -2, threads is -2",
+    "--rounds 0, --rounds and --warm-up are at least 1",
+    "--memory 5m, 5000000 bytes of memory are too few; it needs at least 1"
+  })
+  void numbersThatMeasureNothingAreRefused(String option, String why) {
+    String[] words = option.split(" ", 2);
+    assertThat(run("decode", MODEL, words[0], words[1])).isEqualTo(Moe.FAILED);
+    assertThat(err.toString()).contains(why).hasLineCount(1);
     assertThat(out.toString()).isEmpty();
   }
 

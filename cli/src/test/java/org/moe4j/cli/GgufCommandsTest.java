@@ -233,11 +233,14 @@ class GgufCommandsTest {
     assertThat(chat(model, "long ".repeat(100) + "\n").err())
         .contains("the conversation has", "the model takes 256; /reset begins a new one");
     assertThat(chat(MODELS.resolve("llama-f16.gguf"), "a\n").err())
-        .endsWith("there is no chat template (tokenizer.chat_template) in its metadata\n");
+        .endsWith(
+            "there is no chat template (tokenizer.chat_template) in its metadata;"
+                + " moe generate continues a text without one\n");
     refused("--dtype is for models in folders", "generate", "--prompt", "a", "--dtype", "bf16");
     refused("--no-cache is for models in folders", "generate", "--prompt", "a", "--no-cache");
     refused("--experts-memory", "logits", "--ids", "1", "--experts-memory", "1g");
     refused("--decoder-ids", "logits", "--ids", "1", "--decoder-ids", "1");
+    refused("--logprobs are part of what --json", "generate", "--prompt", "a", "--logprobs", "2");
     refused("threads is 0", "generate", "--prompt", "a", "--threads", "0");
     refused("topP is 2.0", "generate", "--prompt", "a", "--top-p", "2");
     refused("token 999 is not in", "generate", "--prompt", "a", "--logit-bias", "999=1");
@@ -245,6 +248,11 @@ class GgufCommandsTest {
     Path missing = folder.resolve("nosuch.gguf");
     assertThat(TrainCommandTest.moe("generate", missing.toString(), "--prompt", "a").err())
         .isEqualTo("moe: " + missing + ": no such file\n");
+    Path named = Files.createDirectory(folder.resolve("folder.gguf"));
+    assertThat(TrainCommandTest.moe("generate", named.toString(), "--prompt", "a").err())
+        .startsWith("moe: " + named)
+        .contains("config.json")
+        .hasLineCount(1);
     Path text = Files.writeString(folder.resolve("text.bin"), "no model");
     for (String command : List.of("generate --prompt a", "logits --ids 1", "inspect")) {
       String[] words = command.split(" ", 2);

@@ -201,6 +201,8 @@ class MoeTest {
   private static void assertDocumented(CommandLine command) {
     CommandSpec spec = command.getCommandSpec();
     assertThat(spec.usageMessage().description()).as(spec.qualifiedName()).isNotEmpty();
+    // the list of commands shows the first line alone
+    assertThat(spec.usageMessage().description()[0]).as(spec.qualifiedName()).endsWith(".");
     assertThat(String.join("\n", spec.usageMessage().footer()))
         .as("example of " + spec.qualifiedName())
         .contains(spec.qualifiedName());

@@ -17,11 +17,15 @@ public final class DecodeBenchmark {
    * Of so many tokens.
    *
    * @param tokens to be written behind the prompt; 0 to time the prompt alone
-   * @throws EngineException if they do not fit into the model's context
+   * @throws EngineException if the prompt has none or they do not fit into the model's context
    */
   public DecodeBenchmark(Engine model, int prompt, int tokens) {
     int context = model.shape().context();
-    if (prompt < 1 || tokens < 0 || (long) prompt + tokens > context) {
+    if (prompt < 1 || tokens < 0) {
+      throw new EngineException(
+          "a prompt of " + prompt + " and " + tokens + " tokens; a prompt has at least 1");
+    }
+    if ((long) prompt + tokens > context) {
       throw new EngineException(
           "a prompt of "
               + prompt
@@ -29,7 +33,7 @@ public final class DecodeBenchmark {
               + tokens
               + " tokens do not fit into the context of "
               + context
-              + "; ask for at least 1 and for fewer than that");
+              + "; ask for fewer");
     }
     this.model = model;
     this.prompt = prompt;

@@ -336,7 +336,7 @@ public final class Engine implements AutoCloseable {
   /** Refuses tokens that cannot stand behind {@code before} others. */
   void checkTokens(int before, int[] tokens) {
     if (tokens.length == 0) {
-      throw new EngineException("no tokens are added to a sequence; a prompt needs at least one");
+      throw new EngineException("there are no tokens to read; a prompt needs at least one");
     }
     long length = (long) before + tokens.length;
     if (length > shape().context()) {

@@ -16,7 +16,8 @@ import org.moe4j.engine.EngineException;
 record Stamp(Path path, Optional<Object> key, long bytes, FileTime modified) {
   static Stamp of(Path path) {
     if (!Files.isRegularFile(path)) {
-      throw new EngineException(path + ": no such file");
+      throw new EngineException(
+          path + (Files.isDirectory(path) ? ": is a folder, not a file" : ": no such file"));
     }
     try {
       return of(path, Files.readAttributes(path, BasicFileAttributes.class));

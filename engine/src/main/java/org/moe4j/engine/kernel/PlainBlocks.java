@@ -7,6 +7,7 @@ import static org.moe4j.engine.kernel.Vectors.L;
 import static org.moe4j.engine.kernel.Vectors.LE;
 import static org.moe4j.engine.kernel.Vectors.floats;
 import static org.moe4j.engine.kernel.Vectors.half;
+import static org.moe4j.engine.kernel.Vectors.mayFault;
 import static org.moe4j.engine.kernel.Vectors.put;
 import static org.moe4j.engine.kernel.Vectors.scale;
 import static org.moe4j.engine.kernel.Vectors.shorts;
@@ -25,6 +26,7 @@ final class PlainBlocks {
   private PlainBlocks() {}
 
   static void f32(long from, int count, long to) {
+    mayFault();
     int whole = count & -L;
     for (int c = 0; c < whole; c += L) {
       put(FloatVector.fromMemorySegment(F, ALL, from + c * 4L, LE), to + 4L * c);

@@ -7,6 +7,7 @@ import static org.moe4j.engine.kernel.Vectors.F;
 import static org.moe4j.engine.kernel.Vectors.LE;
 import static org.moe4j.engine.kernel.Vectors.floats;
 import static org.moe4j.engine.kernel.Vectors.half;
+import static org.moe4j.engine.kernel.Vectors.mayFault;
 import static org.moe4j.engine.kernel.Vectors.scale;
 import static org.moe4j.engine.kernel.Vectors.shorts;
 import static org.moe4j.engine.kernel.Vectors.signedBytes;
@@ -29,6 +30,7 @@ final class RowProducts {
   private RowProducts() {}
 
   static void f32(long w, long v, float[] x, int at, int columns, int lane, float[] sums, int to) {
+    mayFault();
     FloatVector a = FloatVector.zero(F);
     FloatVector b = a;
     for (int c = lane; c < columns; c += 16) {

@@ -4,6 +4,7 @@ import static jdk.incubator.vector.VectorOperators.LSHR;
 import static org.moe4j.engine.kernel.Vectors.ALL;
 import static org.moe4j.engine.kernel.Vectors.LE;
 import static org.moe4j.engine.kernel.Vectors.bits;
+import static org.moe4j.engine.kernel.Vectors.mayFault;
 import static org.moe4j.engine.kernel.Vectors.scale;
 
 import java.lang.foreign.ValueLayout;
@@ -122,6 +123,7 @@ final class SmallCodes {
 
   /** Sixteen bytes: numbers of the table for their low halves, then for their high ones. */
   private static void nibbles(long at, byte[] table, long to) {
+    mayFault();
     ByteVector numbers = ByteVector.fromArray(ByteVector.SPECIES_128, table, 0);
     IntVector q = IntVector.fromMemorySegment(IntVector.SPECIES_128, ALL, at, LE);
     ByteVector low = q.and(0x0f0f0f0f).reinterpretAsBytes();

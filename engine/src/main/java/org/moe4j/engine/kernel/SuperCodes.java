@@ -6,6 +6,7 @@ import static org.moe4j.engine.kernel.Vectors.ALL;
 import static org.moe4j.engine.kernel.Vectors.LE;
 import static org.moe4j.engine.kernel.Vectors.bits;
 import static org.moe4j.engine.kernel.Vectors.floats;
+import static org.moe4j.engine.kernel.Vectors.mayFault;
 import static org.moe4j.engine.kernel.Vectors.scale;
 
 import java.lang.foreign.ValueLayout;
@@ -192,6 +193,7 @@ final class SuperCodes {
   }
 
   private static IntVector load(long at) {
+    mayFault();
     return IntVector.fromMemorySegment(I, ALL, at, LE);
   }
 

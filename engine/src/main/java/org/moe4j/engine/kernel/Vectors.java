@@ -41,6 +41,8 @@ final class Vectors {
   private static final VectorSpecies<Short> H =
       VectorSpecies.of(short.class, VectorShape.forBitSize(L * 16));
 
+  private static final MemorySegment ONE_BYTE = MemorySegment.ofArray(new byte[1]);
+
   private static final IntVector QUAD =
       IntVector.zero(I).sub(IntVector.zero(I).addIndex(8)).add(24);
 
@@ -49,6 +51,16 @@ final class Vectors {
   private static final int EXPONENT = 0x0f800000;
 
   private Vectors() {}
+
+  /**
+   * Belongs into every method that reads weights as vectors, since they may lie in a mapped file
+   * that has become shorter. HotSpot makes an {@link InternalError} of such a fault only in
+   * compiled code that somewhere reads a single number through a segment; vectors do not count, and
+   * the process would end. This read is compiled to nothing.
+   */
+  static void mayFault() {
+    ONE_BYTE.get(ValueLayout.JAVA_BYTE, 0);
+  }
 
   static void addProducts(FloatVector products, FloatVector scale, float[] sums, int at) {
     products.fma(scale, FloatVector.fromArray(F, sums, at)).intoArray(sums, at);
@@ -79,6 +91,7 @@ final class Vectors {
     if (L == 4) {
       return quad(at).lanewise(ASHR, 24);
     }
+    mayFault();
     return (IntVector)
         ByteVector.fromMemorySegment(B, ALL, at, LE).convertShape(VectorOperators.B2I, I, 0);
   }
@@ -90,6 +103,7 @@ final class Vectors {
 
   /** L 16-bit numbers as ints. */
   static IntVector shorts(long at) {
+    mayFault();
     return (IntVector)
         ShortVector.fromMemorySegment(H, ALL, at, LE).convertShape(VectorOperators.S2I, I, 0);
   }

@@ -172,6 +172,9 @@ public record MemoryPlan(
             + options.memory()
             + " bytes of memory are too few; it needs at least "
             + minimum
+            + " ("
+            + Math.ceilDiv(minimum, 1_000_000)
+            + " MB)"
             + (dense ? ", as it has no experts that could stay on disk" : ""));
   }
 

@@ -52,6 +52,21 @@ class GgufFileTest {
     assertThat(expected.hasRemaining()).isFalse();
   }
 
+  /** It differs in its number alone. */
+  @Test
+  void versionTwoIsReadLikeThree() throws IOException {
+    byte[] bytes = Files.readAllBytes(resource("types.gguf"));
+    assertThat(bytes[4]).isEqualTo((byte) 3);
+    bytes[4] = 2;
+    try (GgufFile two = GgufFile.open(written(bytes));
+        GgufFile three = GgufFile.open(resource("types.gguf"))) {
+      assertThat(two.tensors()).hasSameSizeAs(three.tensors());
+      for (GgufTensor t : three.tensors()) {
+        assertThat(two.tensor(t.name()).floats()).containsExactly(t.floats());
+      }
+    }
+  }
+
   @Test
   void dataIsCopiedFromTheFileUntilItEnds() throws IOException {
     Path path = Files.copy(resource("types.gguf"), folder.resolve("cut.gguf"));
@@ -230,6 +245,7 @@ class GgufFileTest {
         new Head(3, 2, 0).tensor("a", 0, 0, 8).tensor("a", 0, 32, 8).padded(64),
         "tensor a occurs twice");
     refused(() -> GgufFile.open(folder.resolve("absent.gguf")), "absent.gguf: no such file");
+    refused(() -> GgufFile.open(folder), "is a folder");
     Path shard = Files.write(folder.resolve("m-00001-of-00002.gguf"), new byte[8]);
     refused(() -> GgufFile.open(shard), "m-00002-of-00002.gguf: this shard is missing");
   }

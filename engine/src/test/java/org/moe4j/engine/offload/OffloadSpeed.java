@@ -51,8 +51,8 @@ final class OffloadSpeed {
   private static String json(OffloadStatistics s) {
     return String.format(
         Locale.ROOT,
-        "{\"hit_rate\":%.3f,\"misses\":%d,\"mb_read\":%.0f,\"guess_accuracy\":%.3f,\"guesses_read\":%d,"
-            + "\"guesses_used\":%d,\"wait_s\":%.3f}",
+        "{\"hit_rate\":%.3f,\"misses\":%d,\"mb_read\":%.0f,\"guess_accuracy\":%.3f,"
+            + "\"guesses_read\":%d,\"guesses_used\":%d,\"wait_s\":%.3f}",
         s.hitRate(),
         s.misses(),
         s.bytesRead() / 1e6,

@@ -146,7 +146,7 @@ class OffloadedModelTest {
             () -> Engine.open(model("olmoe-q4_0"), EngineOptions.DEFAULT.withMemory(1000)))
         .isInstanceOf(EngineException.class)
         .hasMessageContaining(
-            "1000 bytes of memory are too few; it needs at least " + plan.minimum());
+            "1000 bytes of memory are too few; it needs at least " + plan.minimum() + " (10");
     EngineOptions least = EngineOptions.DEFAULT.withMemory(plan.minimum());
     try (Engine model = Engine.open(model("olmoe-q4_0"), least)) {
       assertThat(model.prompt(model.sequence(), text(9))).hasSize(288);

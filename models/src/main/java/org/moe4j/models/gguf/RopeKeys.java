@@ -22,7 +22,8 @@ final class RopeKeys {
       case Scaling.Yarn s ->
           fit.remark(
               s.betaFast() != 32 || s.betaSlow() != 1 || !s.truncate(),
-              "llama.cpp blends YaRN between 32 turns and 1, rounded to whole pairs; this model has "
+              "llama.cpp blends YaRN between 32 turns and 1, rounded to whole pairs; this model"
+                  + " has "
                   + s.betaFast()
                   + ", "
                   + s.betaSlow()
