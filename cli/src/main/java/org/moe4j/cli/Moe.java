@@ -52,6 +52,7 @@ public final class Moe implements Callable<Integer> {
           ConvertCommand.class,
           RouteCommand.class,
           ListCommand.class,
+          PaperCommand.class,
           BenchCommand.class);
 
   @Option(

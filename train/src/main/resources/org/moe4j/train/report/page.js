@@ -95,9 +95,11 @@ const page = (() => {
           legend: {
             display: datasets.length > 1 && !options.named,
             labels: {
+              filter: (item, chart) => !chart.datasets[item.datasetIndex].edge,
               sort: (a, b) => a.datasetIndex - b.datasetIndex, color: colour('text'), usePointStyle: true, pointStyle: 'line', boxWidth: 24 },
           },
           tooltip: {
+            filter: (item) => !item.dataset.edge,
             callbacks: {
               title: (items) => (items.length ? heading(items[0].parsed.x) : ''),
               label: (item) => `${item.dataset.label}: ${Number(item.parsed.y.toPrecision(5))}`,

@@ -1,0 +1,97 @@
+package org.moe4j.lab;
+
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+import org.moe4j.ParameterStore;
+import org.moe4j.models.Decoder;
+import org.moe4j.models.DecoderConfig;
+import org.moe4j.tensor.Device;
+import org.moe4j.tensor.RandomSource;
+import org.moe4j.train.Corpus;
+import org.moe4j.train.StepResult;
+import org.moe4j.train.Trainer;
+import org.moe4j.train.config.TrainingConfig;
+import org.moe4j.train.data.Sampler;
+import org.moe4j.train.data.SamplerState;
+import org.moe4j.train.data.ValidationSet;
+import org.moe4j.train.report.LayerRouting;
+import org.moe4j.train.report.RoutingAnalysis;
+import org.moe4j.train.report.RoutingTable;
+
+/** The training of one small language model. */
+final class LanguageTrial implements Trial {
+  private static final int ANALYSED_BATCHES = 8;
+  private static final int VALIDATION_TOKENS = 16_384;
+
+  private final Corpus corpus;
+  private final Map<String, LanguageArm.Probe> probes;
+  private final ValidationSet validation;
+  private final Decoder model;
+  private final Trainer trainer;
+  private final TrialLog log = new TrialLog();
+
+  /** The seed decides the start, the order of the text and the routers' noise. */
+  LanguageTrial(
+      TrainingConfig config,
+      Corpus corpus,
+      Device device,
+      long seed,
+      Map<String, LanguageArm.Probe> probes) {
+    this.corpus = corpus;
+    this.probes = probes;
+    int length = config.data().sequenceLength();
+    int sequences = config.train().batchSize();
+    validation =
+        new ValidationSet(
+            corpus.dataset().validation(), sequences, length, VALIDATION_TOKENS);
+    DecoderConfig plan =
+        LanguageArm.plan(
+            config, corpus.tokenizer().vocabSize(), corpus.dataset().domains().size());
+    model = new Decoder(plan, new ParameterStore(new RandomSource(seed), device));
+    model.prepare(corpus.counts());
+    Sampler sampler =
+        new Sampler(
+            corpus.dataset().train(),
+            sequences,
+            length,
+            SamplerState.start(seed));
+    trainer = new Trainer(model, config.train(), sampler, new RandomSource(seed + 1));
+  }
+
+  @Override
+  public double step() {
+    StepResult step = trainer.step();
+    log.add(step.loss(), step.routing(), step.seconds());
+    return step.loss();
+  }
+
+  @Override
+  public Measurement finish() {
+    Map<String, Double> values = new HashMap<>(log.values());
+    values.put(Metric.LOSS.key(), trainer.validate(validation).loss());
+    Optional<RoutingTable> routing = Optional.empty();
+    if (log.isSparse()) {
+      RoutingTable table =
+          RoutingAnalysis.of(
+              trainer.model(),
+              validation,
+              corpus.dataset().domains(),
+              corpus.tokenizer(),
+              ANALYSED_BATCHES);
+      double imbalance =
+          table.layers().stream().mapToDouble(LayerRouting::maxOverMean).average().orElse(1);
+      values.put(Metric.IMBALANCE.key(), imbalance);
+      values.put(Metric.VIOLATION.key(), imbalance - 1);
+      routing = Optional.of(table);
+    }
+    probes.forEach((key, probe) -> values.put(key, probe.measure(trainer, corpus)));
+    return new Measurement(values, log.curves(), routing, log.seconds());
+  }
+
+  @Override
+  public void close() {
+    trainer.close();
+    model.close();
+  }
+}

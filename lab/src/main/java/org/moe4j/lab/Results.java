@@ -1,0 +1,41 @@
+package org.moe4j.lab;
+
+import java.util.List;
+import org.moe4j.tensor.MoeException;
+
+/**
+ * What all runs of an experiment gave.
+ *
+ * @param arms in the experiment's order
+ * @param seeds of the runs
+ * @param seconds it took in all, reading the text included
+ */
+public record Results(List<ArmResult> arms, List<Long> seeds, double seconds) {
+  /** Copies both lists. */
+  public Results {
+    arms = List.copyOf(arms);
+    seeds = List.copyOf(seeds);
+  }
+
+  /** The arm of this name. */
+  public ArmResult arm(String name) {
+    return arms.stream()
+        .filter(a -> a.name().equals(name))
+        .findFirst()
+        .orElseThrow(() -> new MoeException("the results have no arm \"" + name + "\""));
+  }
+
+  /** The values of an arm's runs, one a seed. */
+  List<Double> values(String arm, String key) {
+    return arm(arm).runs().stream()
+        .map(
+            run -> {
+              Double value = run.values().get(key);
+              if (value == null) {
+                throw new MoeException("arm \"" + arm + "\" did not measure \"" + key + "\"");
+              }
+              return value;
+            })
+        .toList();
+  }
+}
