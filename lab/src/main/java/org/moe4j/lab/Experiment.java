@@ -18,6 +18,7 @@ import org.moe4j.tensor.MoeException;
  * @param seeds runs of each arm
  * @param budget seconds in all on two cores
  * @param needsGpu whether it is too large for a processor
+ * @param figures further charts of the report
  */
 public record Experiment(
     String id,
@@ -28,7 +29,8 @@ public record Experiment(
     Set<Held> held,
     int seeds,
     int budget,
-    boolean needsGpu) {
+    boolean needsGpu,
+    Figure.Drawing figures) {
   /** Refuses criteria of arms that there are not, and a claim that cannot fail. */
   public Experiment {
     arms = List.copyOf(arms);
@@ -54,13 +56,25 @@ public record Experiment(
       List<Arm> arms,
       List<Criterion> criteria,
       Set<Held> held) {
-    return new Experiment(id, claim, scale, arms, criteria, held, 3, 100, false);
+    return new Experiment(id, claim, scale, arms, criteria, held, 3, 100, false, Figure.Drawing.NONE);
   }
 
   /** The same with other seeds. */
   public Experiment withSeeds(int seeds) {
     return new Experiment(
-        id, claim, scale, arms, criteria, held, seeds, budget, needsGpu);
+        id, claim, scale, arms, criteria, held, seeds, budget, needsGpu, figures);
+  }
+
+  /** The same with another budget, in seconds. */
+  public Experiment withBudget(int seconds) {
+    return new Experiment(
+        id, claim, scale, arms, criteria, held, seeds, seconds, needsGpu, figures);
+  }
+
+  /** The same with these charts in its report. */
+  public Experiment showing(Figure.Drawing drawing) {
+    return new Experiment(
+        id, claim, scale, arms, criteria, held, seeds, budget, needsGpu, drawing);
   }
 
   /** The paper's entry in the reading list. */

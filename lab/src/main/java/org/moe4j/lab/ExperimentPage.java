@@ -6,6 +6,7 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -26,11 +27,13 @@ public final class ExperimentPage {
   private final Report report;
   private final Experiment experiment;
   private final Results results;
+  private final List<Figure> figures;
 
   private ExperimentPage(Report report) {
     this.report = report;
     this.experiment = report.experiment();
     this.results = report.results();
+    this.figures = experiment.figures().of(results);
   }
 
   /** Writes {@code file}, all or nothing. */
@@ -59,6 +62,7 @@ public final class ExperimentPage {
     return header()
         + "<main>\n"
         + Html.section("verdict", "Verdict", "", verdict())
+        + Html.section("figures", "The effect", FIGURES_HOW, figures())
         + Html.section("curves", "Training", CURVES_HOW, curves())
         + Html.section("seeds", "Seed by seed", SEEDS_HOW, seeds())
         + Html.section("settings", "What was compared", settingsHow(), settings())
@@ -66,6 +70,15 @@ public final class ExperimentPage {
         + Html.section("again", "Run it again", "", again())
         + "</main>";
   }
+
+  private static final Map<String, String> TITLES =
+      Map.of(
+          "loss", "Training loss",
+          "imbalance", "Imbalance: largest load over mean load",
+          "dropped", "Share of choices that were dropped");
+
+  private static final String FIGURES_HOW =
+      "Points are means over seeds; bands and whiskers reach from the lowest to the highest seed.";
 
   private static final String CURVES_HOW =
       "Lines are means over seeds, the bands around them reach from the lowest to the highest seed."
@@ -122,29 +135,34 @@ public final class ExperimentPage {
 
   private String curves() {
     StringBuilder html = new StringBuilder("<div class=\"grid wide\">");
-    html.append(Html.chart("loss", "Training loss, nats per token", "by step", ""));
-    if (hasCurve("imbalance")) {
-      html.append(
-          Html.chart("imbalance", "Imbalance: largest load over mean load", "by step", ""));
+    List<String> names = curveNames();
+    for (int i = 0; i < names.size(); i++) {
+      String title = TITLES.getOrDefault(names.get(i), capital(names.get(i)));
+      html.append(Html.chart("curve-" + i, Html.escape(title), "by step", ""));
     }
-    if (dropsSomething()) {
-      html.append(Html.chart("dropped", "Share of choices that were dropped", "by step", ""));
-    }
-    return html.append("</div>").toString();
+    return names.isEmpty() ? "" : html.append("</div>").toString();
   }
 
-  private boolean hasCurve(String name) {
-    return results.arms().stream()
-        .flatMap(a -> a.runs().stream())
-        .anyMatch(run -> run.curves().containsKey(name));
-  }
-
-  private boolean dropsSomething() {
+  /** The curves to draw: the loss first, and none that is 0 throughout. */
+  private List<String> curveNames() {
     return results.arms().stream()
         .flatMap(a -> a.runs().stream())
         .flatMap(run -> run.curves().entrySet().stream())
-        .filter(e -> e.getKey().equals("dropped"))
-        .anyMatch(e -> e.getValue().values().stream().anyMatch(v -> v > 0));
+        .filter(e -> e.getValue().values().stream().anyMatch(v -> v != 0))
+        .map(Map.Entry::getKey)
+        .distinct()
+        .sorted(Comparator.comparing((String n) -> !n.equals("loss")).thenComparing(n -> n))
+        .toList();
+  }
+
+  private String figures() {
+    StringBuilder html = new StringBuilder("<div class=\"grid wide\">");
+    for (int i = 0; i < figures.size(); i++) {
+      Figure f = figures.get(i);
+      String axes = f.y().label() + " over " + f.x().label();
+      html.append(Html.chart("figure-" + i, Html.escape(f.title()), axes, ""));
+    }
+    return figures.isEmpty() ? "" : html.append("</div>").toString();
   }
 
   private String seeds() {
@@ -274,6 +292,8 @@ public final class ExperimentPage {
       arms.add(Map.of("name", arm.name(), "curves", curves));
     }
     tree.put("arms", arms);
+    tree.put("curves", curveNames());
+    tree.put("figures", figures);
     Map<String, Object> routing = routingTree();
     if (!routing.isEmpty()) {
       tree.put("routing", routing);

@@ -1,31 +1,58 @@
 
 (() => {
-  const { data, colour, curve, lines, clearLines, redrawn } = page;
+  const { data, colour, curve, lines, clearLines, redrawn, rgb, sum } = page;
   /* The system has the first colour, the baseline the second, further arms what is left. */
-  const armColour = (i) => [colour('accent'), colour('second'), colour('last-layer'), colour('soft')][i % 4];
-  const clear = (c, alpha) => {
-    const [r, g, b] = page.rgb(c);
-    return `rgba(${r}, ${g}, ${b}, ${alpha})`;
+  const COLOURS = ['accent', 'second', 'third', 'last-layer', 'fourth', 'soft'];
+  const armColour = (i) => colour(COLOURS[i % COLOURS.length]);
+  const look = (i) => ({ borderWidth: i > 1 ? 1.5 : 2.5, borderDash: i >= COLOURS.length ? [6, 3] : [] });
+  const clear = (c, alpha) => `rgba(${rgb(c).join(', ')}, ${alpha})`;
+  const band = (name, x, lowest, highest, c) => {
+    const edge = { borderWidth: 0, pointHitRadius: 0, backgroundColor: clear(c, 0.16), edge: true };
+    return [
+      curve(name + ', lowest', { x, y: lowest }, c, { ...edge, fill: false }),
+      curve(name + ', highest', { x, y: highest }, c, { ...edge, fill: '-1' }),
+    ];
   };
-  const bands = (name) => data.arms.flatMap((arm, i) => {
+  const training = (name) => data.arms.flatMap((arm, i) => {
     const runs = arm.curves[name];
     if (!runs || !runs.length) return [];
     const x = runs[0].steps;
-    const at = (j) => runs.map((run) => run.values[j]);
-    const of = (f) => ({ x, y: x.map((_, j) => f(at(j))) });
-    const c = armColour(i);
-    const mean = curve(arm.name, of((v) => page.sum(v) / v.length), c, { borderDash: i > 1 ? [6, 3] : [] });
-    if (runs.length < 2) return [mean];
-    const edge = { borderWidth: 0, pointHitRadius: 0, backgroundColor: clear(c, 0.18), edge: true };
-    return [mean,
-      curve(arm.name + ' lowest', of((v) => Math.min(...v)), c, { ...edge, fill: false }),
-      curve(arm.name + ' highest', of((v) => Math.max(...v)), c, { ...edge, fill: '-1' })];
+    const over = (f) => x.map((_, j) => f(runs.map((run) => run.values[j])));
+    const mean = curve(arm.name, { x, y: over((v) => sum(v) / v.length) }, armColour(i), look(i));
+    return runs.length < 2 ? [mean]
+      : [mean, ...band(arm.name, x, over((v) => Math.min(...v)), over((v) => Math.max(...v)), armColour(i))];
+  });
+  /* A series that is an arm has its colour. */
+  const place = (series, i) => {
+    const arm = data.arms.findIndex((a) => a.name === series.name);
+    return arm < 0 ? i : arm;
+  };
+  const drawn = (figure) => figure.series.flatMap((series, i) => {
+    const c = armColour(place(series, i));
+    const x = series.points.map((p) => p.x);
+    const y = (part) => series.points.map((p) => p[part]);
+    const all = (more) => curve(series.name, { x, y: y('y') }, c, more);
+    const whiskers = series.points.some((p) => p.lowest < p.highest) ? series.points : undefined;
+    switch (series.style) {
+      case 'FIT': return [all({ ...look(i), borderDash: [6, 3], pointHitRadius: 0 })];
+      case 'POINTS': return [all({ showLine: false, pointRadius: 4, whiskers })];
+      case 'BARS': return [all({ type: 'bar', backgroundColor: clear(c, 0.75), borderWidth: 0, whiskers })];
+      default: return [all({ ...look(place(series, i)), pointRadius: 3.5 }),
+        ...(whiskers ? band(series.name, x, y('lowest'), y('highest'), c) : [])];
+    }
   });
   const draw = () => {
     clearLines();
-    lines('loss', bands('loss'));
-    lines('imbalance', bands('imbalance'), { min: 1 });
-    lines('dropped', bands('dropped'), { min: 0 });
+    data.curves.forEach((name, i) =>
+      lines('curve-' + i, training(name), { imbalance: { min: 1 }, dropped: { min: 0 } }[name]));
+    data.figures.forEach((figure, i) => lines('figure-' + i, drawn(figure), {
+      x: figure.x.label,
+      y: figure.y.label,
+      logX: figure.x.logarithmic,
+      logY: figure.y.logarithmic,
+      names: figure.x.names,
+      heading: (x) => `${figure.x.label} ${figure.x.names[x] || Number(x.toPrecision(4))}`,
+    }));
     domains.draw();
   };
   redrawn(draw, [], () => {});
