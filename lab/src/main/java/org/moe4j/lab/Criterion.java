@@ -51,9 +51,10 @@ public record Criterion(
   /**
    * Judges the values of both arms, seed by seed: seeds give both the same start and the same text
    * in the same order, so differences are taken within a seed. An effect counts if it is at least
-   * the threshold and larger than the standard deviation of the seeds' effects.
+   * the threshold and larger than the standard deviation of the seeds' effects. Values that are not
+   * finite, as of a run that diverged, show nothing.
    *
-   * @throws MoeException if a value is not finite or the seeds are not the same
+   * @throws MoeException if the arms have not the same seeds
    */
   public Finding judge(Results results) {
     List<Double> ours = results.values(system, metric.key());

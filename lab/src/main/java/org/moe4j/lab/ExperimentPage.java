@@ -102,8 +102,8 @@ public final class ExperimentPage {
     StringBuilder html = new StringBuilder(1000);
     html.append("<blockquote>")
         .append(Html.escape(experiment.claim()))
-        .append("</blockquote>\n<p class=\"big\"><b class=\"verdict-")
-        .append(report.judgement().verdict().name().toLowerCase(Locale.ROOT).replace('_', '-'))
+        .append("</blockquote>\n<p class=\"big\"><b class=\"")
+        .append(style(report.judgement().verdict()))
         .append("\">")
         .append(Html.escape(capital(report.judgement().verdict().label())))
         .append("</b></p>\n<table class=\"plain\"><thead><tr><th>Asked</th><th>Quantity</th>")
@@ -127,6 +127,11 @@ public final class ExperimentPage {
         .append(Html.escape(experiment.scale()))
         .append("</p>")
         .toString();
+  }
+
+  /** The class that colours a verdict. */
+  static String style(Verdict verdict) {
+    return "verdict-" + verdict.name().toLowerCase(Locale.ROOT).replace('_', '-');
   }
 
   private static String capital(String text) {

@@ -79,6 +79,6 @@ class LaboratoryTest {
     assertThat(html)
         .contains("Ours &lt;is&gt; better.", "Holds", "moe paper run S01 --steps 30 --seeds 2")
         .doesNotContain("Ours <is>");
-    assertThat(IndexPage.html(List.of(run(3.0, 3.3)))).contains("S01.html", "1 of 1 claims hold");
+    assertThat(IndexPage.html(List.of(new Attempt.Done(run(3.0, 3.3))))).contains("S01.html", "1 of 1 claims hold");
   }
 }
