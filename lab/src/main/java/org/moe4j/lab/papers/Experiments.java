@@ -13,11 +13,14 @@ public final class Experiments {
           BalanceLosses.experiment(),
           SwitchAgainstDense.experiment(),
           HashAgainstLearned.experiment(),
+          DomainExpertLayers.experiment(),
           ExpertChoice.experiment(),
           DroplessAgainstDropping.experiment(),
           SigmoidAgainstSoftmax.experiment(),
           FineGrainedExperts.experiment(),
-          LossFreeBalancing.experiment());
+          RecurrentRouter.experiment(),
+          LossFreeBalancing.experiment(),
+          SampledRouting.experiment());
 
   private Experiments() {}
 
