@@ -1,5 +1,6 @@
 package org.moe4j.lab;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.moe4j.tensor.MoeException;
@@ -75,7 +76,7 @@ public record Criterion(
         Statistics.mean(theirs),
         mean,
         spread,
-        effects.length,
+        Arrays.stream(effects).boxed().toList(),
         verdict(mean, spread));
   }
 

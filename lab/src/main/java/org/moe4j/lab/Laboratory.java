@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.function.BooleanSupplier;
+import java.util.function.LongSupplier;
 import java.util.stream.LongStream;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.NativeMemory;
@@ -54,6 +55,7 @@ public final class Laboratory {
   private final Bench bench;
   private final ExperimentListener listener;
   private final BooleanSupplier stop;
+  private final LongSupplier clock;
 
   /** A laboratory on {@code bench}. */
   public Laboratory(Bench bench, ExperimentListener listener) {
@@ -62,9 +64,15 @@ public final class Laboratory {
 
   /** A laboratory that is asked to stop when {@code stop} says so, which is looked at each step. */
   public Laboratory(Bench bench, ExperimentListener listener, BooleanSupplier stop) {
+    this(bench, listener, stop, System::nanoTime);
+  }
+
+  /** A laboratory whose calibration reads {@code clock}, in nanoseconds. */
+  Laboratory(Bench bench, ExperimentListener listener, BooleanSupplier stop, LongSupplier clock) {
     this.bench = bench;
     this.listener = listener;
     this.stop = stop;
+    this.clock = clock;
   }
 
   /** An experiment was given up because someone asked for it. */
@@ -83,7 +91,7 @@ public final class Laboratory {
    * @throws Stopped if the laboratory was asked to stop
    */
   public Results run(Experiment experiment, Options options) {
-    long begin = System.nanoTime();
+    long begin = clock.getAsLong();
     NativeMemory.reuseFreedBlocks(REUSED_BLOCK);
     listener.stage("reading the text");
     Map<String, ArmResult> arms = arms(experiment, steps(experiment, options, begin));
@@ -190,13 +198,13 @@ public final class Laboratory {
 
   /** A few steps, and all that is done around them. */
   private Pace pace(Arm arm) {
-    long begin = System.nanoTime();
+    long begin = clock.getAsLong();
     double step;
     try (Trial trial = arm.work().start(bench, 0, WARM_UP + TIMED)) {
       for (int i = 0; i < WARM_UP; i++) {
         trial.step();
       }
-      long steady = System.nanoTime();
+      long steady = clock.getAsLong();
       for (int i = 0; i < TIMED; i++) {
         trial.step();
       }
@@ -226,7 +234,7 @@ public final class Laboratory {
         || experiment.arm(c.baseline()).timeOf().isPresent();
   }
 
-  private static double seconds(long begin) {
-    return (System.nanoTime() - begin) * 1e-9;
+  private double seconds(long begin) {
+    return (clock.getAsLong() - begin) * 1e-9;
   }
 }
