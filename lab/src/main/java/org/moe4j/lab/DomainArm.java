@@ -23,17 +23,24 @@ public record DomainArm(LanguageArm base) implements Workload {
         perplexity("unlabelled", "perplexity of a token, mean over domains, label unknown");
 
     /** Of a domain that was never trained on. */
-    public static final Metric NEW = perplexity("new", "perplexity of a new domain");
+    public static final Metric NEW = perplexity("new", "perplexity of a domain that was never trained on");
 
     /** By how much log perplexity of the new domain is lower than that of the best expert alone. */
     public static final Metric MIXING =
-        rise("mixing", "gain of mixing experts on a new domain, log perplexity", Metric.Better.HIGHER);
+        rise(
+            "mixing",
+            "gain of mixing over the best expert alone, log perplexity of a new domain",
+            Metric.Better.HIGHER);
 
-    /** Of the new domain, when it has been learned. */
+    /** Of all domains, when the new one has been learned. */
+    public static final Metric ALL =
+        perplexity("all", "perplexity, mean over all five domains, the new one learned");
+
+    /** Of the new domain alone then. */
     public static final Metric ADAPTED =
         perplexity("adapted", "perplexity of the new domain, learned");
 
-    /** By how much perplexity of the known domains has risen then. */
+    /** By how much log perplexity of the known domains has risen then. */
     public static final Metric FORGOTTEN =
         rise("forgotten", "rise of the old domains’ log perplexity", Metric.Better.LOWER);
 

@@ -151,13 +151,15 @@ final class DomainTrial implements Trial {
       picture = Optional.of(picture(mixed, unknown));
     }
     try (Decoder adapted = adapted(modular)) {
-      values.put(
-          Quantities.ADAPTED.key(),
-          Math.exp(
-              modular
-                  ? reader.mixed(adapted, corpus.later()).nats()
-                  : reader.labelled(adapted, corpus.later(), 0)));
+      double learned =
+          modular
+              ? reader.mixed(adapted, corpus.later()).nats()
+              : reader.labelled(adapted, corpus.later(), 0);
       double[] after = labelled(adapted);
+      double[] all = Arrays.copyOf(after, after.length + 1);
+      all[after.length] = learned;
+      values.put(Quantities.ADAPTED.key(), Math.exp(learned));
+      values.put(Quantities.ALL.key(), perplexity(all));
       values.put(Quantities.FORGOTTEN.key(), mean(after) - mean(labelled));
     }
     values.put(Quantities.LABELLED.key(), perplexity(labelled));

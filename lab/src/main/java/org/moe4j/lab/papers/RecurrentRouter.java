@@ -15,17 +15,16 @@ final class RecurrentRouter {
 
   static Experiment experiment() {
     LanguageArm deep =
-        LanguageArm.of("model.layers=4", "moe.experts=16", "moe.top-k=2", "moe.expert-ffn=64", "moe.losses.mixtral=0.01");
-    LanguageArm recurrent =
-        deep.with("moe.router=rmoe", "moe.options.state-width=32");
+        LanguageArm.of(
+            "model.layers=4", "train.batch-size=8", "moe.top-k=2", "moe.losses.mixtral=0.01");
+    LanguageArm recurrent = deep.with("moe.router=rmoe", "moe.options.state-width=16");
     return Experiment.of(
         "S55",
         "claim",
         "scale",
         List.of(
-            Arm.of("recurrent", "a state of width 32 through a GRU that all layers share", recurrent),
+            Arm.of("recurrent", "a state of width 16 through a GRU that all layers share", recurrent),
             Arm.of("state not passed", "the same router, but every layer begins with an empty state", recurrent.with("moe.options.passing=none")),
-            Arm.of("detached", "the state is passed, its gradient is not", recurrent.with("moe.options.passing=detached")),
             Arm.of("linear", "softmax of a linear map", deep.with("moe.router=softmax-top-k"))),
         List.of(
             Criterion.better("recurrent", "linear", Metric.LOSS, 0.005, 0.002)),
