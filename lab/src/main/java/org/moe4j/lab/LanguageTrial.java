@@ -25,7 +25,7 @@ final class LanguageTrial implements Trial {
   private static final int VALIDATION_TOKENS = 16_384;
 
   private final Corpus corpus;
-  private final Map<String, LanguageArm.Probe> probes;
+  private final LanguageArm arm;
   private final ValidationSet validation;
   private final Decoder model;
   private final Trainer trainer;
@@ -37,9 +37,9 @@ final class LanguageTrial implements Trial {
       Corpus corpus,
       Device device,
       long seed,
-      Map<String, LanguageArm.Probe> probes) {
+      LanguageArm arm) {
     this.corpus = corpus;
-    this.probes = probes;
+    this.arm = arm;
     int length = config.data().sequenceLength();
     int sequences = config.train().batchSize();
     validation =
@@ -63,6 +63,7 @@ final class LanguageTrial implements Trial {
   public double step() {
     StepResult step = trainer.step();
     log.add(step.loss(), step.routing(), step.seconds());
+    arm.watched().forEach((name, quantity) -> log.add(name, quantity.applyAsDouble(step)));
     return step.loss();
   }
 
@@ -85,7 +86,7 @@ final class LanguageTrial implements Trial {
       values.put(Metric.VIOLATION.key(), imbalance - 1);
       routing = Optional.of(table);
     }
-    probes.forEach((key, probe) -> values.put(key, probe.measure(trainer, corpus)));
+    arm.probes().forEach((key, probe) -> values.put(key, probe.measure(trainer, corpus)));
     return new Measurement(values, log.curves(), routing, log.seconds());
   }
 

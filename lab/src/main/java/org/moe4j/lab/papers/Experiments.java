@@ -12,6 +12,7 @@ public final class Experiments {
       List.of(
           BalanceLosses.experiment(),
           SwitchAgainstDense.experiment(),
+          BaseAgainstSwitch.experiment(),
           HashAgainstLearned.experiment(),
           ExpertChoice.experiment(),
           DroplessAgainstDropping.experiment(),
