@@ -122,6 +122,6 @@ public record LanguageArm(
   @Override
   public Trial start(Bench bench, long seed, int steps) {
     TrainingConfig config = config(steps);
-    return new LanguageTrial(config, bench.corpus(config), bench.device(), seed, this);
+    return new LanguageTrial(config, bench.corpus(config), bench, seed, this);
   }
 }
