@@ -84,6 +84,13 @@ class TrialTest {
   }
 
   @Test
+  void whatIsWatchedBecomesACurveAndTheMeanOfItsEndAValue() {
+    Measurement run = run(arm.watching("step", step -> (double) step.step()), 1, 20);
+    assertThat(run.values().get("step")).isEqualTo(19.5);
+    assertThat(run.curves().get("step").values()).hasSize(20).startsWith(1.0).endsWith(20.0);
+  }
+
+  @Test
   void theCostIsCountedFromTheShape() {
     Cost cost = arm.cost(BENCH);
     assertThat(cost.tokensPerStep()).isEqualTo(16 * 16);

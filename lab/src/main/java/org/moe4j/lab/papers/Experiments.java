@@ -11,9 +11,13 @@ public final class Experiments {
   private static final List<Experiment> ALL =
       List.of(
           BalanceLosses.experiment(),
+          RandomSecondExpert.experiment(),
           SwitchAgainstDense.experiment(),
+          GatesCompared.experiment(),
+          BaseAgainstSwitch.experiment(),
           HashAgainstLearned.experiment(),
           DomainExpertLayers.experiment(),
+          RouterZLossStability.experiment(),
           ExpertChoice.experiment(),
           DroplessAgainstDropping.experiment(),
           SigmoidAgainstSoftmax.experiment(),
