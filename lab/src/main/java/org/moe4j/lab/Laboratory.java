@@ -137,6 +137,7 @@ public final class Laboratory {
       }
       Measurement m = trial.finish();
       Map<String, Double> values = new HashMap<>(m.values());
+      values.put(Metric.STEP_TIME.key(), 1000 * m.seconds() / steps);
       values.put(Metric.FLOPS.key(), (double) arm.cost().flops());
       return new Measurement(values, m.curves(), m.routing(), m.seconds());
     }
