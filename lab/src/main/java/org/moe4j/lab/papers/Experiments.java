@@ -12,11 +12,15 @@ public final class Experiments {
       List.of(
           BalanceLosses.experiment(),
           SwitchAgainstDense.experiment(),
+          PrioritisedRouting.experiment(),
           HashAgainstLearned.experiment(),
           ExpertChoice.experiment(),
           DroplessAgainstDropping.experiment(),
           SigmoidAgainstSoftmax.experiment(),
+          SparseTransportRouting.experiment(),
+          SoftAgainstSparse.experiment(),
           FineGrainedExperts.experiment(),
+          MillionExperts.experiment(),
           LossFreeBalancing.experiment());
 
   private Experiments() {}
