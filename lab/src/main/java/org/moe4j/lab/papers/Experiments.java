@@ -13,18 +13,29 @@ public final class Experiments {
           BalanceLosses.experiment(),
           RandomSecondExpert.experiment(),
           SwitchAgainstDense.experiment(),
+<<<<<<< HEAD
           GatesCompared.experiment(),
           BaseAgainstSwitch.experiment(),
+=======
+          PrioritisedRouting.experiment(),
+>>>>>>> lab2
           HashAgainstLearned.experiment(),
           DomainExpertLayers.experiment(),
           RouterZLossStability.experiment(),
           ExpertChoice.experiment(),
           DroplessAgainstDropping.experiment(),
           SigmoidAgainstSoftmax.experiment(),
+          SparseTransportRouting.experiment(),
+          SoftAgainstSparse.experiment(),
           FineGrainedExperts.experiment(),
+<<<<<<< HEAD
           RecurrentRouter.experiment(),
           LossFreeBalancing.experiment(),
           SampledRouting.experiment());
+=======
+          MillionExperts.experiment(),
+          LossFreeBalancing.experiment());
+>>>>>>> lab2
 
   private Experiments() {}
 
