@@ -94,7 +94,7 @@ public final class Laboratory {
             .toList();
     Results results = new Results(arms, seeds, seconds(begin));
     checkEqual(experiment, results);
-    return results;
+    return experiment.derivation().of(results);
   }
 
   private Measurement run(Arm arm, long seed, int steps, double before, double share) {

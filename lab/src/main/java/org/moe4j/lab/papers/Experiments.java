@@ -12,7 +12,10 @@ public final class Experiments {
       List.of(
           BalanceLosses.experiment(),
           SwitchAgainstDense.experiment(),
+          SmoothSelection.experiment(),
           HashAgainstLearned.experiment(),
+          SavedCompute.experiment(),
+          ScalingOfExperts.experiment(),
           ExpertChoice.experiment(),
           DroplessAgainstDropping.experiment(),
           SigmoidAgainstSoftmax.experiment(),
