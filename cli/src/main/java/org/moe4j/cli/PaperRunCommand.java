@@ -1,19 +1,19 @@
 package org.moe4j.cli;
 
 import java.io.PrintWriter;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.Callable;
+import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
+import org.moe4j.lab.Attempt;
 import org.moe4j.lab.Bench;
 import org.moe4j.lab.Experiment;
-import org.moe4j.lab.ExperimentListener;
 import org.moe4j.lab.ExperimentPage;
 import org.moe4j.lab.IndexPage;
 import org.moe4j.lab.Laboratory;
@@ -37,9 +37,10 @@ import picocli.CommandLine.TypeConversionException;
     name = "run",
     description = {
       "Run the experiment of a paper: its system against a baseline, with several seeds.",
-      "The verdict is computed; the exit status is 0 whatever it is."
+      "The verdict is computed; the exit status is 0 whatever it is, and 1 if a run failed."
     },
     footer = {
+      "  moe paper run S56",
       "  moe paper run S56 --html s56.html",
       "  moe paper run S36 --budget 10m --seeds 5",
       "  moe paper run --all --html papers/"
@@ -50,7 +51,7 @@ final class PaperRunCommand implements Callable<Integer> {
 
   @Option(
       names = "--all",
-      description = "Run every experiment; --html then names a folder, which gets an index.")
+      description = "Run every experiment, also if some fail; --html names a folder.")
   private boolean all;
 
   @Option(
@@ -79,7 +80,10 @@ final class PaperRunCommand implements Callable<Integer> {
       description = "cpu or cuda (default cpu).")
   private RunSection.Device device;
 
-  @Option(names = "--html", paramLabel = "OUT", description = "Write a page with all charts.")
+  @Option(
+      names = "--html",
+      paramLabel = "OUT",
+      description = "Write a page with all charts; with --all a folder of pages.")
   private @Nullable Path html;
 
   @Option(names = "--json", description = "Print the results as one JSON document.")
@@ -89,12 +93,12 @@ final class PaperRunCommand implements Callable<Integer> {
 
   /** A span of time in seconds: 90, 90s, 5m. */
   static final class Seconds implements ITypeConverter<Double> {
-    private static final Pattern FORM = Pattern.compile("(\\d+(?:\\.\\d+)?)(s|m|min|)");
+    private static final Pattern FORM = Pattern.compile("(\\d{1,6}(?:\\.\\d{1,6})?)(s|m|min|)");
 
     @Override
     public Double convert(String text) {
       Matcher m = FORM.matcher(text);
-      if (!m.matches() || Double.parseDouble(m.group(1)) == 0) {
+      if (!m.matches()) {
         throw new TypeConversionException("'" + text + "' is no time such as 90s or 5m");
       }
       return Double.parseDouble(m.group(1)) * (m.group(2).startsWith("m") ? 60 : 1);
@@ -106,64 +110,130 @@ final class PaperRunCommand implements Callable<Integer> {
     if (all == (id != null)) {
       throw new ParameterException(spec.commandLine(), "name one paper, or give --all");
     }
-    if (!all && html != null && Files.isDirectory(html)) {
-      throw new MoeException(html + ": a folder; name the file to write");
+    positive("--budget", budget);
+    positive("--seeds", seeds);
+    positive("--steps", steps);
+    PrintWriter err = spec.commandLine().getErr();
+    PaperDisplay display = new PaperDisplay(err, Terminal.watched());
+    try (StopSignal stop = new StopSignal()) {
+      return id == null ? runAll(display, stop) : runOne(id, display, stop);
     }
-    List<Experiment> chosen =
-        id == null ? Experiments.all() : List.of(Experiments.named(id.toUpperCase(Locale.ROOT)));
+  }
+
+  private static void positive(String option, @Nullable Number value) {
+    if (value != null && !(value.doubleValue() > 0)) {
+      throw new MoeException(option + " must be more than 0");
+    }
+  }
+
+  private int runOne(String wanted, PaperDisplay display, StopSignal stop) {
+    Experiment experiment = Experiments.named(wanted.toUpperCase(Locale.ROOT));
+    if (experiment.needsGpu() && device != RunSection.Device.CUDA) {
+      throw new MoeException(experiment.id() + ": too large for a processor; --device cuda");
+    }
+    if (html != null) {
+      Writable.checkFile(html);
+    }
+    display.begin(experiment, 1, 1);
+    Report report;
+    try {
+      report = laboratory(display, stop).apply(experiment);
+    } catch (Laboratory.Stopped e) {
+      display.clear();
+      spec.commandLine().getErr().println("moe: " + e.getMessage() + "; nothing was written");
+      return Moe.STOPPED;
+    }
+    if (html != null) {
+      ExperimentPage.write(html, report);
+    }
     PrintWriter out = spec.commandLine().getOut();
-    Ops.threads(Runtime.getRuntime().availableProcessors());
-    Bench bench = new Bench(device == RunSection.Device.CUDA ? Device.CUDA : Device.CPU);
-    PaperDisplay display = new PaperDisplay(spec.commandLine().getErr(), Terminal.watched());
-    List<Report> reports = new ArrayList<>();
-    for (Experiment experiment : chosen) {
-      if (experiment.needsGpu() && device != RunSection.Device.CUDA) {
-        if (!all) {
-          throw new MoeException(experiment.id() + ": too large for a processor; --device cuda");
-        }
-        continue;
-      }
-      Report report = run(experiment, bench, display);
-      reports.add(report);
-      write(report);
-      if (!json) {
-        PaperText.print(out, report);
-        out.flush();
-      }
-    }
     if (json) {
-      out.println(all ? Report.json(reports) : reports.getFirst().json());
-    }
-    if (all && html != null) {
-      IndexPage.write(html.resolve("index.html"), reports);
-    }
-    if (!json && html != null) {
-      out.println(all ? html.resolve("index.html") : html);
+      out.println(report.json());
+    } else {
+      PaperText.print(out, report);
+      if (html != null) {
+        out.println(html);
+      }
     }
     return Moe.DONE;
   }
 
-  private Report run(Experiment experiment, Bench bench, ExperimentListener listener) {
-    Laboratory.Options usual = Laboratory.Options.of(experiment);
-    Laboratory.Options options =
-        new Laboratory.Options(
-            budget == null ? usual.budget() : budget,
-            seeds == null ? usual.seeds() : seeds,
-            steps == null ? OptionalInt.empty() : OptionalInt.of(steps));
-    return Report.of(
-        experiment,
-        new Laboratory(bench, listener).run(experiment, options),
-        device == RunSection.Device.CUDA ? "cuda" : "cpu, " + Ops.threads() + " threads");
+  private int runAll(PaperDisplay display, StopSignal stop) {
+    PrintWriter out = spec.commandLine().getOut();
+    PrintWriter err = spec.commandLine().getErr();
+    Optional<Path> folder = Optional.ofNullable(html);
+    folder.ifPresent(Writable::checkFolder);
+    List<Experiment> chosen =
+        Experiments.all().stream()
+            .filter(e -> !e.needsGpu() || device == RunSection.Device.CUDA)
+            .toList();
+    Function<Experiment, Report> run = laboratory(display, stop);
+    PaperSession session =
+        new PaperSession(
+            experiment -> {
+              Report report = run.apply(experiment);
+              if (!json) {
+                PaperText.print(out, report);
+                out.println();
+                out.flush();
+              }
+              return report;
+            },
+            folder,
+            display,
+            err);
+    boolean whole = session.run(chosen);
+    List<Attempt> attempts = session.attempts();
+    if (json) {
+      out.println(Report.json(attempts));
+    } else {
+      out.println(IndexPage.summary(attempts));
+      folder.filter(f -> !attempts.isEmpty()).map(PaperSession::index).ifPresent(out::println);
+    }
+    out.flush();
+    return ended(attempts, whole, chosen.size());
   }
 
-  private void write(Report report) {
-    if (html == null) {
-      return;
+  private int ended(List<Attempt> attempts, boolean whole, int all) {
+    PrintWriter err = spec.commandLine().getErr();
+    if (!whole) {
+      err.println("moe: stopped after " + attempts.size() + " of " + all + " experiments");
+      return Moe.STOPPED;
     }
-    if (all) {
-      ExperimentPage.write(html.resolve(report.experiment().id() + ".html"), report);
-    } else {
-      ExperimentPage.write(html, report);
+    List<String> failed =
+        attempts.stream()
+            .filter(a -> a instanceof Attempt.Failed)
+            .map(a -> a.experiment().id())
+            .toList();
+    if (!failed.isEmpty()) {
+      err.println(
+          "moe: "
+              + failed.size()
+              + " of "
+              + all
+              + " experiments failed: "
+              + String.join(", ", failed)
+              + "; run one alone with --debug for the stack trace");
     }
+    return failed.isEmpty() ? Moe.DONE : Moe.FAILED;
+  }
+
+  private Function<Experiment, Report> laboratory(PaperDisplay display, StopSignal stop) {
+    Ops.threads(Runtime.getRuntime().availableProcessors());
+    boolean cuda = device == RunSection.Device.CUDA;
+    Bench bench = new Bench(cuda ? Device.CUDA : Device.CPU);
+    Laboratory laboratory = new Laboratory(bench, display, stop);
+    return experiment ->
+        Report.of(
+            experiment,
+            laboratory.run(experiment, options(experiment)),
+            cuda ? "cuda" : "cpu, " + Ops.threads() + " threads");
+  }
+
+  private Laboratory.Options options(Experiment experiment) {
+    return new Laboratory.Options(
+        budget == null ? experiment.budget() : budget,
+        seeds == null ? experiment.seeds() : seeds,
+        steps == null ? OptionalInt.empty() : OptionalInt.of(steps));
   }
 }

@@ -15,4 +15,9 @@ public record ArmResult(String name, Cost cost, int steps, List<Measurement> run
   public ArmResult {
     runs = List.copyOf(runs);
   }
+
+  /** The same after these runs. */
+  ArmResult with(List<Measurement> more) {
+    return new ArmResult(name, cost, steps, more);
+  }
 }

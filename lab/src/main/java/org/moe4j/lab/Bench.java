@@ -11,12 +11,26 @@ import org.moe4j.train.config.TrainingConfig;
 
 /** What the trials of a session share: the device and texts that were read once. */
 public final class Bench {
+  private static final int VALIDATION_TOKENS = 16_384;
+
   private final Device device;
+  private final int validationTokens;
   private final Map<Object, Object> kept = new HashMap<>();
 
   /** A bench on {@code device}. */
   public Bench(Device device) {
+    this(device, VALIDATION_TOKENS);
+  }
+
+  /** A bench whose trials measure at most so many tokens of held-out text. */
+  Bench(Device device, int validationTokens) {
     this.device = device.require();
+    this.validationTokens = validationTokens;
+  }
+
+  /** Tokens of held-out text that are measured at most. */
+  int validationTokens() {
+    return validationTokens;
   }
 
   /** Where trials compute. */

@@ -1,5 +1,6 @@
 package org.moe4j.lab;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.moe4j.tensor.MoeException;
@@ -51,9 +52,10 @@ public record Criterion(
   /**
    * Judges the values of both arms, seed by seed: seeds give both the same start and the same text
    * in the same order, so differences are taken within a seed. An effect counts if it is at least
-   * the threshold and larger than the standard deviation of the seeds' effects.
+   * the threshold and larger than the standard deviation of the seeds' effects. Values that are not
+   * finite, as of a run that diverged, show nothing.
    *
-   * @throws MoeException if a value is not finite or the seeds are not the same
+   * @throws MoeException if the arms have not the same seeds
    */
   public Finding judge(Results results) {
     List<Double> ours = results.values(system, metric.key());
@@ -74,7 +76,7 @@ public record Criterion(
         Statistics.mean(theirs),
         mean,
         spread,
-        effects.length,
+        Arrays.stream(effects).boxed().toList(),
         verdict(mean, spread));
   }
 

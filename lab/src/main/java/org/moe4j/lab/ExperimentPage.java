@@ -77,6 +77,11 @@ public final class ExperimentPage {
           "imbalance", "Imbalance: largest load over mean load",
           "dropped", "Share of choices that were dropped");
 
+  private static final String STRIPS_HOW =
+      "To the right is better. Small dots are seeds; the large one is their mean, the bar around it"
+          + " their standard deviation. In the shaded part the effect counts, and the hollow mark is"
+          + " the one expected.";
+
   private static final String FIGURES_HOW =
       "Points are means over seeds; bands and whiskers reach from the lowest to the highest seed.";
 
@@ -102,31 +107,42 @@ public final class ExperimentPage {
     StringBuilder html = new StringBuilder(1000);
     html.append("<blockquote>")
         .append(Html.escape(experiment.claim()))
-        .append("</blockquote>\n<p class=\"big\"><b class=\"verdict-")
-        .append(report.judgement().verdict().name().toLowerCase(Locale.ROOT).replace('_', '-'))
+        .append("</blockquote>\n<p class=\"big\"><b class=\"")
+        .append(style(report.judgement().verdict()))
         .append("\">")
         .append(Html.escape(capital(report.judgement().verdict().label())))
-        .append("</b></p>\n<table class=\"plain\"><thead><tr><th>Asked</th><th>Quantity</th>")
-        .append("<th>Found</th><th>Counts</th><th>Verdict</th></tr></thead><tbody>");
-    for (Finding f : report.judgement().findings()) {
-      html.append("<tr>");
-      html.append("<th scope=\"row\" class=\"wrap\">")
-          .append(Html.escape(Wording.asked(f.criterion())))
-          .append("</th>");
-      for (String cell :
-          List.of(
-              f.criterion().metric().label(),
-              Wording.found(f),
-              Wording.rule(f),
-              f.verdict().label())) {
-        html.append("<td>").append(Html.escape(cell)).append("</td>");
-      }
-      html.append("</tr>\n");
-    }
-    return html.append("</tbody></table>\n<p class=\"how\"><br>")
+        .append("</b></p>\n<table class=\"plain stack\"><thead><tr><th>Asked</th>")
+        .append("<th>Effect, seed by seed</th><th>Found</th><th>Verdict</th></tr></thead><tbody>");
+    report.judgement().findings().forEach(f -> html.append(finding(f)));
+    return html.append("</tbody></table>\n<p class=\"how strips\">")
+        .append(STRIPS_HOW)
+        .append("</p><h3>How it differs from the paper, and what may hide the effect</h3>\n<p>")
         .append(Html.escape(experiment.scale()))
         .append("</p>")
         .toString();
+  }
+
+  private static String finding(Finding f) {
+    return "<tr><th scope=\"row\" class=\"wrap\">"
+        + Html.escape(capital(Wording.asked(f.criterion())))
+        + "<br><span class=\"by\">by "
+        + Html.escape(f.criterion().metric().label())
+        + "</span></th><td class=\"effect\">"
+        + EffectStrip.of(f)
+        + "</td><td>"
+        + Html.escape(Wording.found(f))
+        + "<br><span class=\"ratio\">"
+        + Html.escape(Wording.rule(f))
+        + "</span></td><td><b class=\""
+        + style(f.verdict())
+        + "\">"
+        + Html.escape(f.verdict().label())
+        + "</b></td></tr>\n";
+  }
+
+  /** The class that colours a verdict. */
+  static String style(Verdict verdict) {
+    return "verdict-" + verdict.name().toLowerCase(Locale.ROOT).replace('_', '-');
   }
 
   private static String capital(String text) {
@@ -139,8 +155,17 @@ public final class ExperimentPage {
     for (int i = 0; i < names.size(); i++) {
       String title = TITLES.getOrDefault(names.get(i), capital(names.get(i)));
       html.append(Html.chart("curve-" + i, Html.escape(title), "by step", ""));
+      if (names.get(i).equals("loss") && results.arms().size() > 1) {
+        String difference = "Training loss less that of “" + baseline() + "”, same seed";
+        html.append(Html.chart("difference", Html.escape(difference), "by step", ""));
+      }
     }
     return names.isEmpty() ? "" : html.append("</div>").toString();
+  }
+
+  /** What the system is compared with first. */
+  private String baseline() {
+    return experiment.criteria().getFirst().baseline();
   }
 
   /** The curves to draw: the loss first, and none that is 0 throughout. */
@@ -172,7 +197,8 @@ public final class ExperimentPage {
     for (Metric metric : metrics) {
       html.append("<h3>")
           .append(Html.escape(capital(metric.label())))
-          .append("</h3>\n<table class=\"plain numbers\"><thead><tr><th>Arm</th>");
+          .append("</h3>\n<div class=\"scroll\"><table class=\"plain numbers\">")
+          .append("<thead><tr><th>Arm</th>");
       results.seeds().forEach(seed -> html.append("<th>seed ").append(seed).append("</th>"));
       html.append("<th>mean</th></tr></thead><tbody>");
       for (ArmResult arm : results.arms()) {
@@ -184,7 +210,7 @@ public final class ExperimentPage {
         values.forEach(v -> html.append(cell(Wording.value(metric, v))));
         html.append(cell(Wording.value(metric, Statistics.mean(values)))).append("</tr>\n");
       }
-      html.append("</tbody></table>\n");
+      html.append("</tbody></table></div>\n");
     }
     return html.toString();
   }
@@ -204,7 +230,7 @@ public final class ExperimentPage {
 
   private String settings() {
     StringBuilder html = new StringBuilder(2000);
-    html.append("<table class=\"plain numbers\"><thead><tr><th>Arm</th>");
+    html.append("<div class=\"scroll\"><table class=\"plain numbers\"><thead><tr><th>Arm</th>");
     for (String head :
         List.of("Parameters", "active", "FLOPs per token", "Steps", "Tokens", "ms per step")) {
       html.append("<th>").append(head).append("</th>");
@@ -226,7 +252,7 @@ public final class ExperimentPage {
       }
       html.append("</tr>\n");
     }
-    html.append("</tbody></table>\n<p></p><table class=\"plain\"><tbody>");
+    html.append("</tbody></table></div>\n<h3>Arms</h3><table class=\"plain stack\"><tbody>");
     for (Arm arm : experiment.arms()) {
       html.append("<tr><th scope=\"row\">")
           .append(Html.escape(arm.name()))
@@ -253,7 +279,13 @@ public final class ExperimentPage {
             "Who goes where",
             "Lexical domains of the held-out text by expert, after the last step of the first seed:"
                 + " orange cells are experts that a domain prefers, blue ones those it avoids.",
-            """
+            Html.chart(
+                    "load",
+                    "Load of the experts, largest first, relative to an even one",
+                    "by rank, mean over layers",
+                    "low")
+                + """
+            <h3>Domains</h3>
             <div class="controls"><label>Layer <select id="layer"></select></label>
             <label>Relative to <select id="reference">
             <option value="uniform">an even spread</option>
@@ -292,6 +324,7 @@ public final class ExperimentPage {
       arms.add(Map.of("name", arm.name(), "curves", curves));
     }
     tree.put("arms", arms);
+    tree.put("baseline", baseline());
     tree.put("curves", curveNames());
     tree.put("figures", figures);
     Map<String, Object> routing = routingTree();
@@ -315,6 +348,7 @@ public final class ExperimentPage {
                 for (Object layer : (List<?>) chart.getOrDefault("layers", List.of())) {
                   Map<Object, Object> named = new LinkedHashMap<>((Map<?, ?>) layer);
                   named.put("name", arm.name() + ", " + String.valueOf(named.get("name")));
+                  named.put("arm", arm.name());
                   layers.add(named);
                 }
                 chart.forEach(all::putIfAbsent);

@@ -1,5 +1,7 @@
 package org.moe4j.lab;
 
+import java.util.List;
+
 /**
  * What the runs say of one criterion.
  *
@@ -8,7 +10,7 @@ package org.moe4j.lab;
  * @param baseline the baseline's
  * @param effect by how much the system is better, mean over seeds; negative if it is worse
  * @param spread standard deviation of the effect over seeds; 0 of one seed
- * @param seeds their number
+ * @param effects one a seed
  * @param verdict what follows
  */
 public record Finding(
@@ -17,5 +19,15 @@ public record Finding(
     double baseline,
     double effect,
     double spread,
-    int seeds,
-    Verdict verdict) {}
+    List<Double> effects,
+    Verdict verdict) {
+  /** Copies the effects. */
+  public Finding {
+    effects = List.copyOf(effects);
+  }
+
+  /** How many seeds there are. */
+  public int seeds() {
+    return effects.size();
+  }
+}

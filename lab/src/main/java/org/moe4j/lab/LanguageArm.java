@@ -105,6 +105,6 @@ public record LanguageArm(List<String> settings, Map<String, Probe> probes) impl
   @Override
   public Trial start(Bench bench, long seed, int steps) {
     TrainingConfig config = config(steps);
-    return new LanguageTrial(config, bench.corpus(config), bench.device(), seed, probes);
+    return new LanguageTrial(config, bench.corpus(config), bench, seed, probes);
   }
 }

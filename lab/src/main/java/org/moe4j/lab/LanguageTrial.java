@@ -6,7 +6,6 @@ import java.util.Optional;
 import org.moe4j.ParameterStore;
 import org.moe4j.models.Decoder;
 import org.moe4j.models.DecoderConfig;
-import org.moe4j.tensor.Device;
 import org.moe4j.tensor.RandomSource;
 import org.moe4j.train.Corpus;
 import org.moe4j.train.StepResult;
@@ -22,7 +21,6 @@ import org.moe4j.train.report.RoutingTable;
 /** The training of one small language model. */
 final class LanguageTrial implements Trial {
   private static final int ANALYSED_BATCHES = 8;
-  private static final int VALIDATION_TOKENS = 16_384;
 
   private final Corpus corpus;
   private final Map<String, LanguageArm.Probe> probes;
@@ -35,7 +33,7 @@ final class LanguageTrial implements Trial {
   LanguageTrial(
       TrainingConfig config,
       Corpus corpus,
-      Device device,
+      Bench bench,
       long seed,
       Map<String, LanguageArm.Probe> probes) {
     this.corpus = corpus;
@@ -44,11 +42,11 @@ final class LanguageTrial implements Trial {
     int sequences = config.train().batchSize();
     validation =
         new ValidationSet(
-            corpus.dataset().validation(), sequences, length, VALIDATION_TOKENS);
+            corpus.dataset().validation(), sequences, length, bench.validationTokens());
     DecoderConfig plan =
         LanguageArm.plan(
             config, corpus.tokenizer().vocabSize(), corpus.dataset().domains().size());
-    model = new Decoder(plan, new ParameterStore(new RandomSource(seed), device));
+    model = new Decoder(plan, new ParameterStore(new RandomSource(seed), bench.device()));
     model.prepare(corpus.counts());
     Sampler sampler =
         new Sampler(

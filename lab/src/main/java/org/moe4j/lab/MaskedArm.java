@@ -44,6 +44,6 @@ public record MaskedArm(LanguageArm base) implements Workload {
   @Override
   public Trial start(Bench bench, long seed, int steps) {
     TrainingConfig config = base.config(steps);
-    return new MaskedTrial(config, bench.corpus(config), bench.device(), seed);
+    return new MaskedTrial(config, bench.corpus(config), bench, seed);
   }
 }

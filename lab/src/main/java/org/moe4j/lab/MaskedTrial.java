@@ -30,7 +30,6 @@ import org.moe4j.train.data.ValidationSet;
 /** The training of one small model that names hidden tokens. */
 final class MaskedTrial implements Trial {
   private static final double HIDDEN = 0.15;
-  private static final int VALIDATION_TOKENS = 32_768;
 
   private final long mask;
   private final Decoder model;
@@ -44,11 +43,12 @@ final class MaskedTrial implements Trial {
   private long step;
 
   /** The seed decides the start, the order of the text and what is hidden. */
-  MaskedTrial(TrainingConfig config, Corpus corpus, Device device, long seed) {
+  MaskedTrial(TrainingConfig config, Corpus corpus, Bench bench, long seed) {
     mask = corpus.tokenizer().vocabSize();
     model =
         new Decoder(
-            MaskedArm.plan(config, corpus), new ParameterStore(new RandomSource(seed), device));
+            MaskedArm.plan(config, corpus),
+            new ParameterStore(new RandomSource(seed), bench.device()));
     model.prepare(corpus.counts());
     TrainSection train = config.train();
     optimiser =
@@ -62,7 +62,11 @@ final class MaskedTrial implements Trial {
             corpus.dataset().train(), train.batchSize(), length, SamplerState.start(seed));
     validation =
         new ValidationSet(
-            corpus.dataset().validation(), train.batchSize(), length, VALIDATION_TOKENS);
+            corpus.dataset().validation(),
+            train.batchSize(),
+            length,
+            // Of which a share is hidden, and only that is measured.
+            2 * bench.validationTokens());
     hiding = new SplittableRandom(seed);
     noise = new RandomSource(seed + 1);
   }

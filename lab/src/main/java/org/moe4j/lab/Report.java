@@ -1,11 +1,14 @@
 package org.moe4j.lab;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.stream.IntStream;
 import org.moe4j.ListedSystem;
+import org.jspecify.annotations.Nullable;
+import org.moe4j.train.report.Numbers;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
@@ -45,19 +48,35 @@ public record Report(Experiment experiment, Results results, Judgement judgement
     return JSON.writerWithDefaultPrettyPrinter().writeValueAsString(tree());
   }
 
-  /** Several as one JSON array. */
-  public static String json(List<Report> reports) {
-    return JSON.writerWithDefaultPrettyPrinter()
-        .writeValueAsString(reports.stream().map(Report::tree).toList());
+  /** Several as one JSON array; those that failed with an {@code error} in place of a verdict. */
+  public static String json(List<Attempt> attempts) {
+    List<Map<String, @Nullable Object>> trees = new ArrayList<>();
+    for (Attempt attempt : attempts) {
+      trees.add(
+          switch (attempt) {
+            case Attempt.Done done -> done.report().tree();
+            case Attempt.Failed failed -> {
+              Map<String, @Nullable Object> tree = head(failed.experiment());
+              tree.put("error", failed.reason());
+              yield tree;
+            }
+          });
+    }
+    return JSON.writerWithDefaultPrettyPrinter().writeValueAsString(trees);
   }
 
-  private Map<String, Object> tree() {
+  private static Map<String, @Nullable Object> head(Experiment experiment) {
     ListedSystem system = experiment.system();
-    Map<String, Object> tree = new LinkedHashMap<>();
+    Map<String, @Nullable Object> tree = new LinkedHashMap<>();
     tree.put("id", experiment.id());
     tree.put("name", system.name());
     tree.put("paper", system.paper().title());
     tree.put("claim", experiment.claim());
+    return tree;
+  }
+
+  private Map<String, @Nullable Object> tree() {
+    Map<String, @Nullable Object> tree = head(experiment);
     tree.put("verdict", judgement.verdict().label());
     tree.put("findings", judgement.findings().stream().map(Report::finding).toList());
     tree.put("arms", results.arms().stream().map(Report::arm).toList());
@@ -68,24 +87,24 @@ public record Report(Experiment experiment, Results results, Judgement judgement
     return tree;
   }
 
-  private static Map<String, Object> finding(Finding f) {
-    Map<String, Object> tree = new LinkedHashMap<>();
+  private static Map<String, @Nullable Object> finding(Finding f) {
+    Map<String, @Nullable Object> tree = new LinkedHashMap<>();
     tree.put("system", f.criterion().system());
     tree.put("baseline", f.criterion().baseline());
     tree.put("metric", f.criterion().metric().key());
     tree.put("rule", f.criterion().rule().name().toLowerCase(Locale.ROOT));
-    tree.put("system_value", f.system());
-    tree.put("baseline_value", f.baseline());
-    tree.put("effect", f.effect());
-    tree.put("spread", f.spread());
+    tree.put("system_value", Numbers.exact(f.system()));
+    tree.put("baseline_value", Numbers.exact(f.baseline()));
+    tree.put("effect", Numbers.exact(f.effect()));
+    tree.put("spread", Numbers.exact(f.spread()));
     tree.put("expected", f.criterion().expected());
     tree.put("threshold", f.criterion().threshold());
     tree.put("verdict", f.verdict().label());
     return tree;
   }
 
-  private static Map<String, Object> arm(ArmResult arm) {
-    Map<String, Object> tree = new LinkedHashMap<>();
+  private static Map<String, @Nullable Object> arm(ArmResult arm) {
+    Map<String, @Nullable Object> tree = new LinkedHashMap<>();
     tree.put("name", arm.name());
     tree.put("parameters", arm.cost().parameters());
     tree.put("active_parameters", arm.cost().active());
@@ -98,8 +117,8 @@ public record Report(Experiment experiment, Results results, Judgement judgement
   }
 
   /** Each quantity with its values, one a seed. */
-  private static Map<String, List<Double>> values(List<Measurement> runs) {
-    Map<String, List<Double>> values = new LinkedHashMap<>();
+  private static Map<String, List<@Nullable Number>> values(List<Measurement> runs) {
+    Map<String, List<@Nullable Number>> values = new LinkedHashMap<>();
     runs.getFirst().values().keySet().stream()
         .sorted()
         .forEach(
@@ -107,7 +126,7 @@ public record Report(Experiment experiment, Results results, Judgement judgement
                 values.put(
                     key,
                     IntStream.range(0, runs.size())
-                        .mapToObj(i -> runs.get(i).values().get(key))
+                        .mapToObj(i -> Numbers.exact(runs.get(i).values().get(key)))
                         .toList()));
     return values;
   }

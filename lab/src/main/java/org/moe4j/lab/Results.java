@@ -42,8 +42,9 @@ public record Results(List<ArmResult> arms, List<Long> seeds, double seconds) {
     for (int i = 0; i < values.size(); i++) {
       runs.add(old.runs().get(i).with(key, values.get(i)));
     }
-    ArmResult changed = new ArmResult(arm, old.cost(), old.steps(), runs);
-    return new Results(arms.stream().map(a -> a.name().equals(arm) ? changed : a).toList(), seeds, seconds);
+    List<ArmResult> all =
+        arms.stream().map(a -> a.name().equals(arm) ? old.with(runs) : a).toList();
+    return new Results(all, seeds, seconds);
   }
 
   /** The values of an arm's runs, one a seed. */

@@ -50,6 +50,18 @@ public final class Wording {
             spread);
   }
 
+  /** The effect in short: {@code 1.70 % better ± 0.30 %, expected 2.00 %}. */
+  public static String outcome(Finding f) {
+    Metric m = f.criterion().metric();
+    String size =
+        effect(m, Math.abs(f.effect()))
+            + (f.effect() >= 0 ? " better" : " worse")
+            + (f.seeds() > 1 ? " ± " + effect(m, f.spread()) : "");
+    return f.criterion().rule() == Criterion.Rule.BETTER
+        ? size + ", expected " + effect(m, f.criterion().expected())
+        : size;
+  }
+
   /** How the verdict is reached. */
   public static String rule(Finding f) {
     Criterion c = f.criterion();

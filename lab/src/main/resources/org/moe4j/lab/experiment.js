@@ -13,6 +13,33 @@
       curve(name + ', highest', { x, y: highest }, c, { ...edge, fill: '-1' }),
     ];
   };
+  /* Arms less the baseline, seed by seed: what the charts of the arms themselves are too coarse for. */
+  const difference = () => {
+    const base = data.arms.find((arm) => arm.name === data.baseline).curves.loss || [];
+    return data.arms.flatMap((arm, i) => {
+      const runs = arm.curves.loss || [];
+      const x = runs.length ? runs[0].steps : [];
+      const paired = runs.length === base.length && runs.every((run, s) =>
+        run.steps.length === base[s].steps.length && run.steps.every((step, j) => step === base[s].steps[j]));
+      if (!paired || !x.length || arm.name === data.baseline) return [];
+      const over = (f) => x.map((_, j) => f(runs.map((run, s) => run.values[j] - base[s].values[j])));
+      const mean = curve(arm.name, { x, y: over((v) => sum(v) / v.length) }, armColour(i), look(i));
+      return [mean, ...(runs.length < 2 ? []
+        : band(arm.name, x, over((v) => Math.min(...v)), over((v) => Math.max(...v)), armColour(i)))];
+    });
+  };
+  const loads = () => {
+    const layers = data.routing ? data.routing.layers : [];
+    return data.arms.flatMap((arm, i) => {
+      const sorted = layers.filter((layer) => layer.arm === arm.name).map((layer) => {
+        const all = sum(layer.load) || 1;
+        return layer.load.map((n) => (n * layer.load.length) / all).sort((a, b) => b - a);
+      });
+      if (!sorted.length) return [];
+      const y = sorted[0].map((_, e) => sum(sorted.map((load) => load[e])) / sorted.length);
+      return [curve(arm.name, { x: y.map((_, e) => e + 1), y }, armColour(i), { ...look(i), pointRadius: 2.5 })];
+    });
+  };
   const training = (name) => data.arms.flatMap((arm, i) => {
     const runs = arm.curves[name];
     if (!runs || !runs.length) return [];
@@ -45,6 +72,16 @@
     clearLines();
     data.curves.forEach((name, i) =>
       lines('curve-' + i, training(name), { imbalance: { min: 1 }, dropped: { min: 0 } }[name]));
+    const zero = { borderColor: colour('soft'), borderDash: [2, 3], borderWidth: 1, pointHitRadius: 0 };
+    const apart = difference();
+    if (apart.length) {
+      const x = [apart[0].data[0].x, apart[0].data.at(-1).x];
+      apart.push(curve(data.baseline, { x, y: [0, 0] }, colour('soft'), zero));
+    } else if (page.byId('chart-difference')) {
+      page.byId('chart-difference').closest('figure').hidden = true;
+    }
+    lines('difference', apart);
+    lines('load', loads(), { min: 0, x: 'expert by load', heading: (x) => `rank ${x}` });
     data.figures.forEach((figure, i) => lines('figure-' + i, drawn(figure), {
       x: figure.x.label,
       y: figure.y.label,

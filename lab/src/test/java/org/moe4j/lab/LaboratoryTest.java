@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalInt;
+import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.Test;
 import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
@@ -38,6 +39,46 @@ class LaboratoryTest {
         results.values("ours", "loss").getLast());
     assertThat(results).usingRecursiveComparison().ignoringFields("seconds").isEqualTo(
         run(3.0, 3.3).results());
+  }
+
+  /** A step of ours takes 10 ms and one of theirs 20, on a clock that nothing else moves. */
+  @Test
+  void theStepsAreThoseThatFitIntoTheBudget() {
+    assertThat(stepsOfSlow(9.5, false)).containsExactly(90, 90);
+    assertThat(stepsOfSlow(0.1, false)).containsExactly(20, 20);
+  }
+
+  @Test
+  void anArmWithTheTimeOfAnotherHasFewerStepsIfItsStepsTakeLonger() {
+    List<Integer> steps = stepsOfSlow(9, true);
+    assertThat(steps.getFirst()).isEqualTo(2 * steps.getLast());
+  }
+
+  private static List<Integer> stepsOfSlow(double budget, boolean inTheTimeOfOurs) {
+    AtomicLong clock = new AtomicLong();
+    Workload ours = Synthetic.falling(3, Synthetic.COST, () -> clock.addAndGet(10_000_000));
+    Workload theirs = Synthetic.falling(3.3, Synthetic.COST, () -> clock.addAndGet(20_000_000));
+    Arm slow = Arm.of("theirs", "the baseline", theirs);
+    Experiment experiment =
+        Synthetic.experiment(
+            Arm.of("ours", "the system", ours), inTheTimeOfOurs ? slow.inTheTimeOf("ours") : slow);
+    return new Laboratory(BENCH, ExperimentListener.SILENT, () -> false, clock::get)
+            .run(experiment, new Laboratory.Options(budget, 3, OptionalInt.empty()))
+            .arms()
+            .stream()
+            .map(ArmResult::steps)
+            .toList();
+  }
+
+  @Test
+  void whoIsAskedToStopStops() {
+    Laboratory laboratory = new Laboratory(BENCH, ExperimentListener.SILENT, () -> true);
+    assertThatThrownBy(
+            () ->
+                laboratory.run(
+                    Synthetic.experiment(3, 3, Synthetic.COST),
+                    new Laboratory.Options(9, 1, OptionalInt.of(5))))
+        .isInstanceOf(Laboratory.Stopped.class);
   }
 
   @Test
@@ -79,6 +120,6 @@ class LaboratoryTest {
     assertThat(html)
         .contains("Ours &lt;is&gt; better.", "Holds", "moe paper run S01 --steps 30 --seeds 2")
         .doesNotContain("Ours <is>");
-    assertThat(IndexPage.html(List.of(run(3.0, 3.3)))).contains("S01.html", "1 of 1 claims hold");
+    assertThat(IndexPage.html(List.of(new Attempt.Done(run(3.0, 3.3))))).contains("S01.html", "1 of 1 claims hold");
   }
 }

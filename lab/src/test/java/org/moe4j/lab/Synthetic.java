@@ -39,6 +39,11 @@ final class Synthetic {
 
   /** A workload whose loss falls from {@code start} by a hundredth a step, a bit more by the seed. */
   static Workload falling(double start, Cost cost) {
+    return falling(start, cost, () -> {});
+  }
+
+  /** The same, with something that each step does. */
+  static Workload falling(double start, Cost cost, Runnable atStep) {
     return new Workload() {
       @Override
       public Cost cost(Bench bench) {
@@ -47,21 +52,24 @@ final class Synthetic {
 
       @Override
       public Trial start(Bench bench, long seed, int steps) {
-        return new Falling(start + seed * 1e-4);
+        return new Falling(start + seed * 1e-4, atStep);
       }
     };
   }
 
   private static final class Falling implements Trial {
+    private final Runnable atStep;
     private double loss;
     private int steps;
 
-    Falling(double loss) {
+    Falling(double loss, Runnable atStep) {
       this.loss = loss;
+      this.atStep = atStep;
     }
 
     @Override
     public double step() {
+      atStep.run();
       steps++;
       return loss -= 0.01;
     }
@@ -82,13 +90,18 @@ final class Synthetic {
 
   /** Ours, which starts from {@code ours}, against theirs, at equal steps. */
   static Experiment experiment(double ours, double theirs, Cost oursCost) {
+    return experiment(
+        Arm.of("ours", "the system", falling(ours, oursCost)),
+        Arm.of("theirs", "the baseline", falling(theirs, COST)));
+  }
+
+  /** Ours against theirs by the loss. */
+  static Experiment experiment(Arm ours, Arm theirs) {
     return Experiment.of(
         "S01",
         "Ours <is> better.",
         "Not at all like the paper.",
-        List.of(
-            Arm.of("ours", "the system", falling(ours, oursCost)),
-            Arm.of("theirs", "the baseline", falling(theirs, COST))),
+        List.of(ours, theirs),
         List.of(Criterion.better("ours", "theirs", Metric.LOSS, 0.02, 0.005)),
         Set.of(Held.STEPS, Held.FLOPS));
   }

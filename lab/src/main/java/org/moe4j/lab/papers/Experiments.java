@@ -14,13 +14,16 @@ public final class Experiments {
           SwitchAgainstDense.experiment(),
           SmoothSelection.experiment(),
           HashAgainstLearned.experiment(),
+          DomainExpertLayers.experiment(),
           SavedCompute.experiment(),
           ScalingOfExperts.experiment(),
           ExpertChoice.experiment(),
           DroplessAgainstDropping.experiment(),
           SigmoidAgainstSoftmax.experiment(),
           FineGrainedExperts.experiment(),
-          LossFreeBalancing.experiment());
+          RecurrentRouter.experiment(),
+          LossFreeBalancing.experiment(),
+          SampledRouting.experiment());
 
   private Experiments() {}
 

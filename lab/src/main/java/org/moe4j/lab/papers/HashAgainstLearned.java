@@ -3,6 +3,7 @@ package org.moe4j.lab.papers;
 import java.util.List;
 import java.util.Set;
 import org.moe4j.lab.Arm;
+import org.moe4j.lab.ClusteredHashArm;
 import org.moe4j.lab.Criterion;
 import org.moe4j.lab.Experiment;
 import org.moe4j.lab.Held;
@@ -30,8 +31,20 @@ final class HashAgainstLearned {
             Arm.of(
                 "random hash", "a table made by chance", hash.with("moe.options.table=random")),
             Arm.of(
+                "dispersed hash",
+                "similar tokens go to different experts",
+                new ClusteredHashArm(hash.with("moe.options.table=dispersed"))),
+            Arm.of(
+                "clustered hash",
+                "similar tokens go to the same expert",
+                new ClusteredHashArm(hash.with("moe.options.table=clustered"))),
+            Arm.of(
+                "bigram",
+                "a hash of the token and the one before",
+                LanguageArm.of("moe.router=hash-ngram", "moe.experts=16", "moe.top-k=1")),
+            Arm.of(
                 "previous token",
-                "the same, but of the token before",
+                "a hash of the token before alone",
                 LanguageArm.of("moe.router=hash-ngram", "moe.experts=16", "moe.top-k=1")
                     .with("moe.options.reads=previous")),
             Arm.of(
