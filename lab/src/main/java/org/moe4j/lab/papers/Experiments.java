@@ -14,6 +14,7 @@ public final class Experiments {
           RandomSecondExpert.experiment(),
           SwitchAgainstDense.experiment(),
 <<<<<<< HEAD
+<<<<<<< HEAD
           GatesCompared.experiment(),
           BaseAgainstSwitch.experiment(),
 =======
@@ -22,6 +23,13 @@ public final class Experiments {
           HashAgainstLearned.experiment(),
           DomainExpertLayers.experiment(),
           RouterZLossStability.experiment(),
+=======
+          SmoothSelection.experiment(),
+          HashAgainstLearned.experiment(),
+          DomainExpertLayers.experiment(),
+          SavedCompute.experiment(),
+          ScalingOfExperts.experiment(),
+>>>>>>> lab1
           ExpertChoice.experiment(),
           DroplessAgainstDropping.experiment(),
           SigmoidAgainstSoftmax.experiment(),
