@@ -18,6 +18,10 @@ public final class Experiments {
           DroplessAgainstDropping.experiment(),
           SigmoidAgainstSoftmax.experiment(),
           FineGrainedExperts.experiment(),
+          DenseTraining.experiment(),
+          MultiHeadExperts.experiment(),
+          AttendingRouter.experiment(),
+          NormalisedGates.experiment(),
           RecurrentRouter.experiment(),
           LossFreeBalancing.experiment(),
           SampledRouting.experiment());
