@@ -37,6 +37,13 @@ public final class Experiments {
           SoftAgainstSparse.experiment(),
           FineGrainedExperts.experiment(),
 <<<<<<< HEAD
+<<<<<<< HEAD
+=======
+          DenseTraining.experiment(),
+          MultiHeadExperts.experiment(),
+          AttendingRouter.experiment(),
+          NormalisedGates.experiment(),
+>>>>>>> lab4
           RecurrentRouter.experiment(),
           LossFreeBalancing.experiment(),
           SampledRouting.experiment());
