@@ -52,7 +52,7 @@ final class SmoothSelection {
                 + " synthetic regressions of up to 128 tasks. Here are 16 tasks in four clusters; the"
                 + " tasks of a cluster mix the same two hidden functions, and there are eight experts."
                 + " Tasks without noise and gates that see nothing but the task's number let a wrong"
-                + " selection cost more than in the paper. \u201cdense\u201d mixes all experts for"
+                + " selection cost more than in the paper. “dense” mixes all experts for"
                 + " every task: what a selection would reach that costs nothing.",
             List.of(
                 Arm.of(
