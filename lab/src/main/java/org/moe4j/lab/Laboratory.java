@@ -110,10 +110,12 @@ public final class Laboratory {
         done += own.steps();
       }
     }
-    return new Results(
-        arms.values().stream().map(arm -> arm.with(runs.get(arm.name()))).toList(),
-        seeds,
-        seconds(begin));
+    Results results =
+        new Results(
+            arms.values().stream().map(arm -> arm.with(runs.get(arm.name()))).toList(),
+            seeds,
+            seconds(begin));
+    return experiment.derivation().of(results);
   }
 
   /** What the arms cost with these steps, before they have run. */

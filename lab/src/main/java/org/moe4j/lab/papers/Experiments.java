@@ -11,16 +11,46 @@ public final class Experiments {
   private static final List<Experiment> ALL =
       List.of(
           BalanceLosses.experiment(),
+          RandomSecondExpert.experiment(),
           SwitchAgainstDense.experiment(),
+<<<<<<< HEAD
+<<<<<<< HEAD
+          GatesCompared.experiment(),
+          BaseAgainstSwitch.experiment(),
+=======
+          PrioritisedRouting.experiment(),
+>>>>>>> lab2
           HashAgainstLearned.experiment(),
           DomainExpertLayers.experiment(),
+          RouterZLossStability.experiment(),
+=======
+          SmoothSelection.experiment(),
+          HashAgainstLearned.experiment(),
+          DomainExpertLayers.experiment(),
+          SavedCompute.experiment(),
+          ScalingOfExperts.experiment(),
+>>>>>>> lab1
           ExpertChoice.experiment(),
           DroplessAgainstDropping.experiment(),
           SigmoidAgainstSoftmax.experiment(),
+          SparseTransportRouting.experiment(),
+          SoftAgainstSparse.experiment(),
           FineGrainedExperts.experiment(),
+<<<<<<< HEAD
+<<<<<<< HEAD
+=======
+          DenseTraining.experiment(),
+          MultiHeadExperts.experiment(),
+          AttendingRouter.experiment(),
+          NormalisedGates.experiment(),
+>>>>>>> lab4
           RecurrentRouter.experiment(),
           LossFreeBalancing.experiment(),
           SampledRouting.experiment());
+=======
+          MillionExperts.experiment(),
+          LossFreeBalancing.experiment());
+>>>>>>> lab2
 
   private Experiments() {}
 
