@@ -62,7 +62,17 @@ public record Experiment(
       int budget,
       boolean needsGpu) {
     this(
-        id, claim, scale, arms, criteria, held, seeds, budget, needsGpu, Figure.Drawing.NONE);
+        id,
+        claim,
+        scale,
+        arms,
+        criteria,
+        held,
+        seeds,
+        budget,
+        needsGpu,
+        Figure.Drawing.NONE,
+        Derivation.NONE);
   }
 
   /** An experiment for a processor: three seeds, 100 seconds. */

@@ -13,44 +13,29 @@ public final class Experiments {
           BalanceLosses.experiment(),
           RandomSecondExpert.experiment(),
           SwitchAgainstDense.experiment(),
-<<<<<<< HEAD
-<<<<<<< HEAD
           GatesCompared.experiment(),
           BaseAgainstSwitch.experiment(),
-=======
-          PrioritisedRouting.experiment(),
->>>>>>> lab2
-          HashAgainstLearned.experiment(),
-          DomainExpertLayers.experiment(),
-          RouterZLossStability.experiment(),
-=======
           SmoothSelection.experiment(),
+          PrioritisedRouting.experiment(),
           HashAgainstLearned.experiment(),
           DomainExpertLayers.experiment(),
           SavedCompute.experiment(),
           ScalingOfExperts.experiment(),
->>>>>>> lab1
+          RouterZLossStability.experiment(),
           ExpertChoice.experiment(),
-          DroplessAgainstDropping.experiment(),
-          SigmoidAgainstSoftmax.experiment(),
           SparseTransportRouting.experiment(),
+          DroplessAgainstDropping.experiment(),
           SoftAgainstSparse.experiment(),
+          SigmoidAgainstSoftmax.experiment(),
           FineGrainedExperts.experiment(),
-<<<<<<< HEAD
-<<<<<<< HEAD
-=======
           DenseTraining.experiment(),
           MultiHeadExperts.experiment(),
           AttendingRouter.experiment(),
           NormalisedGates.experiment(),
->>>>>>> lab4
+          MillionExperts.experiment(),
           RecurrentRouter.experiment(),
           LossFreeBalancing.experiment(),
           SampledRouting.experiment());
-=======
-          MillionExperts.experiment(),
-          LossFreeBalancing.experiment());
->>>>>>> lab2
 
   private Experiments() {}
 
