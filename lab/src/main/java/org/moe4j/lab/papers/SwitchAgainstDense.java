@@ -26,8 +26,8 @@ final class SwitchAgainstDense {
             + " -1.553 against -1.731 of the dense one, -1.561 and -1.554 with capacity factors 1"
             + " and 2; a router in bf16 diverges. Here are 8 experts and a few hundred steps, in"
             + " which an expert sees an eighth of the text and its output is scaled by a"
-            + " probability that starts near an eighth: the dense layer is ahead at first, and the"
-            + " more so the shorter the run. On two cores a sparse step of this size is slowed by"
+            + " probability that starts near an eighth; runs of this length can end with the dense"
+            + " layer ahead. On two cores a sparse step of this size is slowed by"
             + " its small products, so equal time is the harder test. A router this small does not"
             + " diverge in bf16 either.",
         List.of(
