@@ -40,9 +40,7 @@ final class LanguageTrial implements Trial {
     this.arm = arm;
     int length = config.data().sequenceLength();
     int sequences = config.train().batchSize();
-    validation =
-        new ValidationSet(
-            corpus.dataset().validation(), sequences, length, bench.validationTokens());
+    validation = validation(config, corpus, bench.validationTokens());
     DecoderConfig plan =
         LanguageArm.plan(
             config, corpus.tokenizer().vocabSize(), corpus.dataset().domains().size());
@@ -55,6 +53,15 @@ final class LanguageTrial implements Trial {
             length,
             SamplerState.start(seed));
     trainer = new Trainer(model, config.train(), sampler, new RandomSource(seed + 1));
+  }
+
+  /** The first so many tokens of the held-out text, as models of {@code config} read it. */
+  static ValidationSet validation(TrainingConfig config, Corpus corpus, int tokens) {
+    return new ValidationSet(
+        corpus.dataset().validation(),
+        config.train().batchSize(),
+        config.data().sequenceLength(),
+        tokens);
   }
 
   @Override
