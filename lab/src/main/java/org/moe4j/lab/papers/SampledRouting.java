@@ -18,7 +18,7 @@ final class SampledRouting {
   private SampledRouting() {}
 
   static Experiment experiment() {
-    return new Experiment(
+    return Experiment.of(
         "S57",
         "A router that draws its expert in training, with SparseMixer-v2's estimate of the gradient"
             + " of that draw, learns a better choice than one that learns through the gate of the"
@@ -51,9 +51,8 @@ final class SampledRouting {
             Criterion.better("SparseMixer-v2", "top-1", PiecewiseArm.UNEXPLAINED, 0.5, 0.1),
             Criterion.better(
                 "SparseMixer-v2", "top-1, weight 1", PiecewiseArm.UNEXPLAINED, 0.5, 0.1)),
-        Set.of(Held.STEPS, Held.TOKENS, Held.PARAMETERS, Held.ACTIVE_PARAMETERS, Held.FLOPS),
-        SEEDS,
-        SECONDS,
-        false);
+        Set.of(Held.STEPS, Held.TOKENS, Held.PARAMETERS, Held.ACTIVE_PARAMETERS, Held.FLOPS))
+        .withSeeds(SEEDS)
+        .withBudget(SECONDS);
   }
 }
