@@ -31,7 +31,7 @@ final class OneFileMoe {
   private static final int EXPERTS = 8;
   private static final int CHOICES = 2;
   private static final int BATCH = 256;
-  private static final int STEPS = 1500;
+  private static final int STEPS = 1000;
   private static final double BALANCE = 0.01;
   private static final double LEARNING_RATE = 4e-3;
 

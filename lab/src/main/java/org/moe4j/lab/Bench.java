@@ -11,7 +11,8 @@ import org.moe4j.train.config.TrainingConfig;
 
 /** What the trials of a session share: the device and texts that were read once. */
 public final class Bench {
-  private static final int VALIDATION_TOKENS = 16_384;
+  /** Tokens of held-out text that models are scored on. */
+  static final int VALIDATION_TOKENS = 16_384;
 
   private final Device device;
   private final int validationTokens;

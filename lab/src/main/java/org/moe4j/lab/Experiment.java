@@ -19,6 +19,7 @@ import org.moe4j.tensor.MoeException;
  * @param budget seconds in all on two cores
  * @param needsGpu whether it is too large for a processor
  * @param figures further charts of the report
+ * @param derivation quantities that need several arms
  */
 public record Experiment(
     String id,
@@ -30,7 +31,8 @@ public record Experiment(
     int seeds,
     int budget,
     boolean needsGpu,
-    Figure.Drawing figures) {
+    Figure.Drawing figures,
+    Derivation derivation) {
   /** Refuses criteria of arms that there are not, and a claim that cannot fail. */
   public Experiment {
     arms = List.copyOf(arms);
@@ -56,25 +58,42 @@ public record Experiment(
       List<Arm> arms,
       List<Criterion> criteria,
       Set<Held> held) {
-    return new Experiment(id, claim, scale, arms, criteria, held, 3, 100, false, Figure.Drawing.NONE);
+    return new Experiment(
+        id,
+        claim,
+        scale,
+        arms,
+        criteria,
+        held,
+        3,
+        100,
+        false,
+        Figure.Drawing.NONE,
+        Derivation.NONE);
   }
 
   /** The same with other seeds. */
   public Experiment withSeeds(int seeds) {
     return new Experiment(
-        id, claim, scale, arms, criteria, held, seeds, budget, needsGpu, figures);
+        id, claim, scale, arms, criteria, held, seeds, budget, needsGpu, figures, derivation);
   }
 
   /** The same with another budget, in seconds. */
   public Experiment withBudget(int seconds) {
     return new Experiment(
-        id, claim, scale, arms, criteria, held, seeds, seconds, needsGpu, figures);
+        id, claim, scale, arms, criteria, held, seeds, seconds, needsGpu, figures, derivation);
   }
 
   /** The same with these charts in its report. */
   public Experiment showing(Figure.Drawing drawing) {
     return new Experiment(
-        id, claim, scale, arms, criteria, held, seeds, budget, needsGpu, drawing);
+        id, claim, scale, arms, criteria, held, seeds, budget, needsGpu, drawing, derivation);
+  }
+
+  /** The same with quantities that need several arms. */
+  public Experiment deriving(Derivation more) {
+    return new Experiment(
+        id, claim, scale, arms, criteria, held, seeds, budget, needsGpu, figures, more);
   }
 
   /** The paper's entry in the reading list. */

@@ -110,10 +110,12 @@ public final class Laboratory {
         done += own.steps();
       }
     }
-    return new Results(
-        arms.values().stream().map(arm -> arm.with(runs.get(arm.name()))).toList(),
-        seeds,
-        seconds(begin));
+    Results results =
+        new Results(
+            arms.values().stream().map(arm -> arm.with(runs.get(arm.name()))).toList(),
+            seeds,
+            seconds(begin));
+    return experiment.derivation().of(results);
   }
 
   /** What the arms cost with these steps, before they have run. */
@@ -137,6 +139,7 @@ public final class Laboratory {
       }
       Measurement m = trial.finish();
       Map<String, Double> values = new HashMap<>(m.values());
+      values.put(Metric.STEP_TIME.key(), 1000 * m.seconds() / steps);
       values.put(Metric.FLOPS.key(), (double) arm.cost().flops());
       return new Measurement(values, m.curves(), m.routing(), m.seconds());
     }

@@ -4,11 +4,13 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.ToDoubleFunction;
 import java.util.stream.Stream;
 import org.moe4j.Validity;
 import org.moe4j.models.DecoderConfig;
 import org.moe4j.train.Corpus;
 import org.moe4j.train.ModelPlan;
+import org.moe4j.train.StepResult;
 import org.moe4j.train.Trainer;
 import org.moe4j.train.config.TrainingConfig;
 
@@ -18,8 +20,14 @@ import org.moe4j.train.config.TrainingConfig;
  *
  * @param settings of the training configuration, as {@code --set} takes them
  * @param probes further quantities of the trained model, by {@link Metric#key}
+ * @param watched further quantities of every step, by the name of their curve; the mean of the last
+ *     tenth is a value under the same key
  */
-public record LanguageArm(List<String> settings, Map<String, Probe> probes) implements Workload {
+public record LanguageArm(
+    List<String> settings,
+    Map<String, Probe> probes,
+    Map<String, ToDoubleFunction<StepResult>> watched)
+    implements Workload {
   /** What all have in common: two layers of width 64, and a text of a thousand different tokens. */
   private static final List<String> COMMON =
       List.of(
@@ -46,27 +54,36 @@ public record LanguageArm(List<String> settings, Map<String, Probe> probes) impl
     double measure(Trainer trainer, Corpus corpus);
   }
 
-  /** Copies both. */
+  /** Copies all. */
   public LanguageArm {
     settings = List.copyOf(settings);
     probes = Map.copyOf(probes);
+    watched = Map.copyOf(watched);
   }
 
   /** An arm with these settings beside the common ones. */
   public static LanguageArm of(String... settings) {
-    return new LanguageArm(List.of(settings), Map.of());
+    return new LanguageArm(List.of(settings), Map.of(), Map.of());
   }
 
   /** The same with more settings. */
   public LanguageArm with(String... more) {
-    return new LanguageArm(Stream.concat(settings.stream(), Stream.of(more)).toList(), probes);
+    return new LanguageArm(
+        Stream.concat(settings.stream(), Stream.of(more)).toList(), probes, watched);
   }
 
   /** The same with one more quantity. */
   public LanguageArm measuring(String key, Probe probe) {
     Map<String, Probe> more = new LinkedHashMap<>(probes);
     more.put(key, probe);
-    return new LanguageArm(settings, more);
+    return new LanguageArm(settings, more, watched);
+  }
+
+  /** The same with one more quantity of every step. */
+  public LanguageArm watching(String name, ToDoubleFunction<StepResult> quantity) {
+    Map<String, ToDoubleFunction<StepResult>> more = new LinkedHashMap<>(watched);
+    more.put(name, quantity);
+    return new LanguageArm(settings, probes, more);
   }
 
   /** The whole configuration of a run. */
@@ -105,6 +122,6 @@ public record LanguageArm(List<String> settings, Map<String, Probe> probes) impl
   @Override
   public Trial start(Bench bench, long seed, int steps) {
     TrainingConfig config = config(steps);
-    return new LanguageTrial(config, bench.corpus(config), bench, seed, probes);
+    return new LanguageTrial(config, bench.corpus(config), bench, seed, this);
   }
 }

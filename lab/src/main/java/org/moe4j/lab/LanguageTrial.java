@@ -23,7 +23,7 @@ final class LanguageTrial implements Trial {
   private static final int ANALYSED_BATCHES = 8;
 
   private final Corpus corpus;
-  private final Map<String, LanguageArm.Probe> probes;
+  private final LanguageArm arm;
   private final ValidationSet validation;
   private final Decoder model;
   private final Trainer trainer;
@@ -35,14 +35,12 @@ final class LanguageTrial implements Trial {
       Corpus corpus,
       Bench bench,
       long seed,
-      Map<String, LanguageArm.Probe> probes) {
+      LanguageArm arm) {
     this.corpus = corpus;
-    this.probes = probes;
+    this.arm = arm;
     int length = config.data().sequenceLength();
     int sequences = config.train().batchSize();
-    validation =
-        new ValidationSet(
-            corpus.dataset().validation(), sequences, length, bench.validationTokens());
+    validation = validation(config, corpus, bench.validationTokens());
     DecoderConfig plan =
         LanguageArm.plan(
             config, corpus.tokenizer().vocabSize(), corpus.dataset().domains().size());
@@ -57,10 +55,20 @@ final class LanguageTrial implements Trial {
     trainer = new Trainer(model, config.train(), sampler, new RandomSource(seed + 1));
   }
 
+  /** The first so many tokens of the held-out text, as models of {@code config} read it. */
+  static ValidationSet validation(TrainingConfig config, Corpus corpus, int tokens) {
+    return new ValidationSet(
+        corpus.dataset().validation(),
+        config.train().batchSize(),
+        config.data().sequenceLength(),
+        tokens);
+  }
+
   @Override
   public double step() {
     StepResult step = trainer.step();
     log.add(step.loss(), step.routing(), step.seconds());
+    arm.watched().forEach((name, quantity) -> log.add(name, quantity.applyAsDouble(step)));
     return step.loss();
   }
 
@@ -83,7 +91,7 @@ final class LanguageTrial implements Trial {
       values.put(Metric.VIOLATION.key(), imbalance - 1);
       routing = Optional.of(table);
     }
-    probes.forEach((key, probe) -> values.put(key, probe.measure(trainer, corpus)));
+    arm.probes().forEach((key, probe) -> values.put(key, probe.measure(trainer, corpus)));
     return new Measurement(values, log.curves(), routing, log.seconds());
   }
 

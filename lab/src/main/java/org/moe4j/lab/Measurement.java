@@ -1,5 +1,6 @@
 package org.moe4j.lab;
 
+import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
 import org.moe4j.train.report.RoutingTable;
@@ -22,6 +23,13 @@ public record Measurement(
   public Measurement {
     values = Map.copyOf(values);
     curves = Map.copyOf(curves);
+  }
+
+  /** The same with one more final value. */
+  public Measurement with(String key, double value) {
+    Map<String, Double> more = new HashMap<>(values);
+    more.put(key, value);
+    return new Measurement(more, curves, routing, seconds);
   }
 
   /** Final values alone. */

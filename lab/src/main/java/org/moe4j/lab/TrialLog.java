@@ -2,6 +2,7 @@ package org.moe4j.lab;
 
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.ToDoubleFunction;
@@ -14,6 +15,7 @@ final class TrialLog {
   private final List<Double> losses = new ArrayList<>();
   private final List<Double> imbalances = new ArrayList<>();
   private final List<Double> drops = new ArrayList<>();
+  private final Map<String, List<Double>> further = new LinkedHashMap<>();
   private double seconds;
 
   /** A step's loss, what its sparse layers did, and its time. */
@@ -24,6 +26,11 @@ final class TrialLog {
       imbalances.add(mean(routing, RoutingStats::imbalance));
       drops.add(mean(routing, RoutingStats::dropRate));
     }
+  }
+
+  /** A further quantity of a step. */
+  void add(String name, double value) {
+    further.computeIfAbsent(name, n -> new ArrayList<>()).add(value);
   }
 
   private static double mean(List<RoutingStats> layers, ToDoubleFunction<RoutingStats> quantity) {
@@ -40,17 +47,18 @@ final class TrialLog {
     return seconds;
   }
 
-  /** The loss and the drops of the last tenth. */
+  /** The loss, the drops and further quantities of the last tenth. */
   Map<String, Double> values() {
     Map<String, Double> values = new HashMap<>();
     values.put(Metric.TRAINING_LOSS.key(), end(losses));
     if (isSparse()) {
       values.put(Metric.DROPPED.key(), end(drops));
     }
+    further.forEach((name, steps) -> values.put(name, end(steps)));
     return values;
   }
 
-  /** Loss, imbalance and drops over the steps. */
+  /** Loss, imbalance, drops and further quantities over the steps. */
   Map<String, Curve> curves() {
     Map<String, Curve> curves = new HashMap<>();
     curves.put("loss", Curve.of(losses, POINTS));
@@ -58,6 +66,7 @@ final class TrialLog {
       curves.put("imbalance", Curve.of(imbalances, POINTS));
       curves.put("dropped", Curve.of(drops, POINTS));
     }
+    further.forEach((name, steps) -> curves.put(name, Curve.of(steps, POINTS)));
     return curves;
   }
 
