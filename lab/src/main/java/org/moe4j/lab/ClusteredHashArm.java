@@ -12,8 +12,9 @@ import org.moe4j.tensor.Scope;
 import org.moe4j.tensor.Tensor;
 
 /**
- * A {@link LanguageArm} whose hash tables are made of clusters of token embeddings (S13): those of a
- * dense model that learns the same text first, once for all seeds. Its steps are in no arm's budget.
+ * A {@link LanguageArm} whose hash tables are made of clusters of token embeddings (S13): those of
+ * a dense model that learns the same text first, once for all seeds. Its steps are in no arm's
+ * budget.
  *
  * @param base its settings, but for the embeddings
  */

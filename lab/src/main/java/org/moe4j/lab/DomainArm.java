@@ -6,8 +6,8 @@ import org.moe4j.train.ModelPlan;
 import org.moe4j.train.config.TrainingConfig;
 
 /**
- * The small decoder of a {@link LanguageArm} on a few labelled domains, each the same share of every
- * batch; afterwards it learns one more domain, and one is taken away where that can be done.
+ * The small decoder of a {@link LanguageArm} on a few labelled domains, each the same share of
+ * every batch; afterwards it learns one more domain, and one is taken away where that can be done.
  *
  * @param base its settings; with experts there are as many as domains
  */
@@ -23,9 +23,10 @@ public record DomainArm(LanguageArm base) implements Workload {
         perplexity("unlabelled", "perplexity of a token, mean over domains, label unknown");
 
     /** Of a domain that was never trained on. */
-    public static final Metric NEW = perplexity("new", "perplexity of a domain that was never trained on");
+    public static final Metric NEW =
+        perplexity("new", "perplexity of a domain that was never trained on");
 
-    /** By how much log perplexity of the new domain is lower than that of the best expert alone. */
+    /** By how much log perplexity of the new domain is below that of the best expert alone. */
     public static final Metric MIXING =
         rise(
             "mixing",
@@ -96,6 +97,6 @@ public record DomainArm(LanguageArm base) implements Workload {
   @Override
   public Trial start(Bench bench, long seed, int steps) {
     TrainingConfig config = config(steps);
-    return new DomainTrial(config, corpus(bench, config), bench.device(), seed);
+    return new DomainTrial(config, corpus(bench, config), bench, seed);
   }
 }

@@ -18,21 +18,28 @@ import org.moe4j.train.data.ValidationSet;
 
 /** What models make of the texts of domains. */
 final class DomainReader {
-  static final int SCORED_TOKENS = 6_144;
+  private static final int MOST_TOKENS = 6_144;
 
   private final int sequences;
   private final int length;
   private final Device device;
+  private final int tokens;
 
-  /** Reads in batches of the shape of {@code config}. */
-  DomainReader(TrainingConfig config, Device device) {
-    this.device = device;
+  /** Reads in batches of the shape of {@code config}, no more of a domain than the bench says. */
+  DomainReader(TrainingConfig config, Bench bench) {
+    this.device = bench.device();
+    this.tokens = Math.min(MOST_TOKENS, bench.validationTokens());
     this.sequences = config.train().batchSize();
     this.length = config.data().sequenceLength();
   }
 
-  private List<Batch> batches(TokenStream text, int tokens) {
-    ValidationSet set = new ValidationSet(text, sequences, length, tokens);
+  /** Held-out tokens of a domain that are read. */
+  int tokens() {
+    return tokens;
+  }
+
+  private List<Batch> batches(TokenStream text, int most) {
+    ValidationSet set = new ValidationSet(text, sequences, length, most);
     List<Batch> batches = new ArrayList<>();
     for (int i = 0; i < set.batches(); i++) {
       batches.add(set.batch(i));
@@ -44,7 +51,7 @@ final class DomainReader {
   double labelled(Decoder model, DomainCorpus.Part part, int domain) {
     double nats = 0;
     int scored = 0;
-    for (Batch batch : batches(part.validation(), SCORED_TOKENS)) {
+    for (Batch batch : batches(part.validation(), tokens)) {
       try (NoGrad off = NoGrad.open();
           Scope scope = Scope.open()) {
         DomainMixture.Sequences texts = sequences(batch);
@@ -76,16 +83,15 @@ final class DomainReader {
   Mixed mixed(Decoder model, DomainCorpus.Part part) {
     try (Scope all = Scope.open()) {
       DomainMixture mixture = new DomainMixture(model);
+      int cached = Math.min(DomainMixture.CACHED_SEQUENCES, tokens / length);
       List<DomainMixture.Sequences> some =
-          batches(part.train(), DomainMixture.CACHED_SEQUENCES * length).stream()
-              .map(this::sequences)
-              .toList();
-      mixture.cachePrior(some, DomainMixture.CACHED_SEQUENCES);
+          batches(part.train(), cached * length).stream().map(this::sequences).toList();
+      mixture.cachePrior(some, cached);
       double nats = 0;
       int scored = 0;
-      int tokens = 0;
+      int positions = 0;
       double[] weights = new double[mixture.prior().length];
-      for (Batch batch : batches(part.validation(), SCORED_TOKENS)) {
+      for (Batch batch : batches(part.validation(), tokens)) {
         try (Scope scope = Scope.open()) {
           DomainMixture.Scores scores = mixture.score(sequences(batch));
           nats -= Arrays.stream(scores.logProbability().toDoubles()).sum();
@@ -94,11 +100,11 @@ final class DomainReader {
             weights[i % weights.length] += each[i];
           }
           scored += batch.scored();
-          tokens += batch.inputs().length;
+          positions += batch.inputs().length;
         }
       }
       for (int j = 0; j < weights.length; j++) {
-        weights[j] /= tokens;
+        weights[j] /= positions;
       }
       return new Mixed(nats / scored, weights);
     }

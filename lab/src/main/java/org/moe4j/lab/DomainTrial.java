@@ -49,10 +49,10 @@ final class DomainTrial implements Trial {
   private long step;
 
   /** The seed decides the start and the order of the text. */
-  DomainTrial(TrainingConfig config, DomainCorpus corpus, Device device, long seed) {
+  DomainTrial(TrainingConfig config, DomainCorpus corpus, Bench bench, long seed) {
     this.config = config;
     this.corpus = corpus;
-    this.device = device;
+    this.device = bench.device();
     this.seed = seed;
     model =
         new Decoder(
@@ -62,7 +62,7 @@ final class DomainTrial implements Trial {
     int each = config.train().batchSize() / DomainCorpus.KNOWN;
     samplers = corpus.known().stream().map(part -> sampler(part, each)).toList();
     noise = new RandomSource(seed + 1);
-    reader = new DomainReader(config, device);
+    reader = new DomainReader(config, bench);
   }
 
   private AdamW optimiser(Decoder of) {
@@ -188,8 +188,8 @@ final class DomainTrial implements Trial {
   }
 
   /**
-   * A model that has learned the new domain too: with a new expert that alone was trained, or, where
-   * there are none, all of a copy.
+   * A model that has learned the new domain too: with a new expert that alone was trained, or,
+   * where there are none, all of a copy.
    */
   private Decoder adapted(boolean modular) {
     int domain = modular ? DomainCorpus.KNOWN : 0;
@@ -234,12 +234,12 @@ final class DomainTrial implements Trial {
     List<String> names = new ArrayList<>(corpus.known().stream().map(p -> p.name()).toList());
     names.add(corpus.later().name() + " (new)");
     long[] sizes = new long[rows.size()];
-    Arrays.fill(sizes, DomainReader.SCORED_TOKENS);
+    Arrays.fill(sizes, reader.tokens());
     double[][] counts = new double[rows.size()][DomainCorpus.KNOWN];
     double[] load = new double[DomainCorpus.KNOWN];
     for (int d = 0; d < counts.length; d++) {
       for (int j = 0; j < load.length; j++) {
-        counts[d][j] = rows.get(d).weights()[j] * DomainReader.SCORED_TOKENS;
+        counts[d][j] = rows.get(d).weights()[j] * reader.tokens();
         load[j] += counts[d][j];
       }
     }

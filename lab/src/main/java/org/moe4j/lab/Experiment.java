@@ -50,22 +50,6 @@ public record Experiment(
     }
   }
 
-  /** An experiment whose report has no further charts. */
-  public Experiment(
-      String id,
-      String claim,
-      String scale,
-      List<Arm> arms,
-      List<Criterion> criteria,
-      Set<Held> held,
-      int seeds,
-      int budget,
-      boolean needsGpu) {
-    this(
-        id, claim, scale, arms, criteria, held, seeds, budget, needsGpu, Figure.Drawing.NONE,
-        Derivation.NONE);
-  }
-
   /** An experiment for a processor: three seeds, 100 seconds. */
   public static Experiment of(
       String id,

@@ -80,20 +80,15 @@ class ExperimentsTest {
     assertThat(ExperimentPage.html(Report.of(e, results, "cpu"))).contains("moe paper run " + id);
   }
 
-  /** The figures may need all arms; the arms whose time another gets are needed too. */
+  /** Without the arms that nothing is judged by, unless a quantity follows from all of them. */
   private static Experiment judgedArmsOf(Experiment e) {
     Set<String> judged =
         e.criteria().stream()
             .flatMap(c -> Stream.of(c.system(), c.baseline()))
             .collect(Collectors.toSet());
-    e.arms().stream()
-        .filter(a -> judged.contains(a.name()))
-        .flatMap(a -> a.timeOf().stream())
-        .toList()
-        .forEach(judged::add);
     List<Arm> arms =
         e.arms().stream()
-            .filter(a -> judged.contains(a.name()))
+            .filter(a -> e.derivation() != Derivation.NONE || judged.contains(a.name()))
             // Calibration would take longer than the steps.
             .map(a -> Arm.of(a.name(), a.what(), a.work()))
             .toList();
@@ -107,7 +102,8 @@ class ExperimentsTest {
         e.seeds(),
         e.budget(),
         e.needsGpu(),
-        Figure.Drawing.NONE);
+        Figure.Drawing.NONE,
+        e.derivation());
   }
 
   @ParameterizedTest

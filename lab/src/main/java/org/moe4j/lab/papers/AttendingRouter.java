@@ -14,7 +14,7 @@ final class AttendingRouter {
   private AttendingRouter() {}
 
   static Experiment experiment() {
-    LanguageArm layer = LanguageArm.of("moe.experts=16", "moe.top-k=2", "moe.expert-ffn=64");
+    LanguageArm layer = LanguageArm.of("moe.experts=8", "moe.top-k=2", "moe.expert-ffn=128");
     return Experiment.of(
         "S43",
         "A router in which experts attend to each other for every token chooses better than one of"
@@ -29,7 +29,7 @@ final class AttendingRouter {
         List.of(
             Arm.of(
                 "attention router",
-                "16 experts, top-2 of attention among experts, no balance loss",
+                "8 experts, top-2 of attention among experts, no balance loss",
                 layer.with("moe.router=yuan-attention")),
             Arm.of(
                 "linear router",

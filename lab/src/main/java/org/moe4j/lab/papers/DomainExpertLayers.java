@@ -18,13 +18,13 @@ final class DomainExpertLayers {
     return Experiment.of(
         "S14",
         "With an expert for each domain a model of the same work learns its domains better, mixes"
-            + " experts by their posterior on text that nobody labelled, and gains or loses a domain"
-            + " by one expert without harm to the others.",
+            + " experts by their posterior on text that nobody labelled, and gains or loses a"
+            + " domain by one expert without harm to the others.",
         "The paper has eight domains of billions of words and models of 125 million parameters and"
             + " more. Here are three groups of WordNet's domains and Java from this JDK's sources"
             + " (or, where it comes without them, a fourth group); the new domain is a group of"
-            + " WordNet too, “matter”, learned in 120 steps. The small experiment leads to expect 3"
-            + " to 10 percent in domain; experts are half of this model, so it can be more. On the"
+            + " WordNet too, “matter”, learned in 120 steps. In domain 3 to 10 percent are to be"
+            + " expected; experts are half of this model, so it can be more. On the"
             + " new domain alone the dense model, all of whose weights learn it, ends about a tenth"
             + " better than the one new expert, which is a fifth of the active weights; in the paper"
             + " they are even. What can be removed or mixed in the dense model is nothing, so it"
