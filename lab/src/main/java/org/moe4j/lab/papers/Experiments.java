@@ -18,9 +18,8 @@ public final class Experiments {
           DroplessAgainstDropping.experiment(),
           SigmoidAgainstSoftmax.experiment(),
           SparseTransportRouting.experiment(),
-          SoftAgainstSparse.experiment(),
           FineGrainedExperts.experiment(),
-          MillionExperts.experiment(),
+          TinyExperts.experiment(),
           LossFreeBalancing.experiment());
 
   private Experiments() {}
