@@ -78,11 +78,11 @@ final class ShapeDrawing {
       double light = random.nextDouble(0, 0.3);
       background(g, light, random);
       AffineTransform place = new AffineTransform();
-      double radius = SIZE * random.nextDouble(0.28, 0.38);
+      double radius = SIZE * random.nextDouble(0.33, 0.4);
       place.translate(
-          SIZE * random.nextDouble(0.4, 0.6), SIZE * random.nextDouble(0.4, 0.6));
-      place.rotate(random.nextDouble(-0.4, 0.4));
-      place.scale(radius * random.nextDouble(0.8, 1), radius);
+          SIZE * random.nextDouble(0.45, 0.55), SIZE * random.nextDouble(0.45, 0.55));
+      place.rotate(random.nextDouble(-0.2, 0.2));
+      place.scale(radius * random.nextDouble(0.9, 1), radius);
       Area shape = outline(form(label)).createTransformedArea(place);
       g.setColor(colour(random.nextDouble(0.7, 1), random));
       paint(g, shape, texture(label), random);

@@ -197,10 +197,10 @@ class ImagesTest {
     // Three of four experts of 2 x 8 x 6 weights and 14 biases are not met.
     assertThat(cost.parameters() - cost.active()).isEqualTo(3 * (2 * 8 * 6 + 14));
     assertThat(cost.tokensPerStep()).isEqualTo(20);
-    long patches = 2 * 768 * 8;
-    long attention = 2 * (8 * 8 * 8 + 4 * 8 * 4);
-    long networks = 2 * 4 * 8 * 6 + 2 * 4 * 8;
-    long head = 2 * 8 * ShapeDrawing.LABELS / 4;
+    long patches = 2L * 768 * 8;
+    long attention = 2L * (8 * 8 * 8 + 4 * 8 * 4);
+    long networks = 2L * 4 * 8 * 6 + 2 * 4 * 8;
+    long head = 2L * 8 * ShapeDrawing.LABELS / 4;
     assertThat(cost.flops()).isEqualTo(patches + attention + networks + head);
   }
 
