@@ -98,6 +98,7 @@ final class EffectStrip {
     add("<text x=\"%.1f\" y=\"%.1f\">%s</text>", inside, HEIGHT - 1, text);
   }
 
+  @SuppressWarnings("AnnotateFormatMethod") // its annotation would be one more dependency
   private void add(String format, Object... values) {
     svg.append(String.format(Locale.ROOT, format, values));
   }
