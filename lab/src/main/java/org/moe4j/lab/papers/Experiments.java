@@ -25,6 +25,7 @@ public final class Experiments {
           ExpertChoice.experiment(),
           SparseTransportRouting.experiment(),
           DroplessAgainstDropping.experiment(),
+          SoftAgainstSparse.experiment(),
           SigmoidAgainstSoftmax.experiment(),
           FineGrainedExperts.experiment(),
           DenseTraining.experiment(),
