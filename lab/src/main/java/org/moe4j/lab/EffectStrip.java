@@ -76,29 +76,43 @@ final class EffectStrip {
   }
 
   private void rectangle(String style, double x, double y, double width, double height) {
-    String form = "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>";
-    add(form, style, x, y, width, height);
+    svg.append(
+        String.format(
+            Locale.ROOT,
+            "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>",
+            style, x, y, width, height));
   }
 
   private void line(String style, double x, double y, double toX, double toY) {
-    String form = "<line class=\"%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>";
-    add(form, style, x, y, toX, toY);
+    svg.append(
+        String.format(
+            Locale.ROOT,
+            "<line class=\"%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>",
+            style, x, y, toX, toY));
   }
 
   private void circle(String style, double x, double radius) {
-    add("<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"/>", style, x, MIDDLE, radius);
+    svg.append(
+        String.format(
+            Locale.ROOT,
+            "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"/>",
+            style, x, MIDDLE, radius));
   }
 
   private void expected(double x) {
-    add("<path class=\"expected\" d=\"M%.1f %.1f l6 6 l-6 6 l-6 -6z\"/>", x, MIDDLE - 6);
+    svg.append(
+        String.format(
+            Locale.ROOT,
+            "<path class=\"expected\" d=\"M%.1f %.1f l6 6 l-6 6 l-6 -6z\"/>",
+            x, MIDDLE - 6));
   }
 
   private void label(double x, String text) {
     double inside = Math.clamp(x, text.length() * 3.0, WIDTH - text.length() * 3.0);
-    add("<text x=\"%.1f\" y=\"%.1f\">%s</text>", inside, HEIGHT - 1, text);
-  }
-
-  private void add(String format, Object... values) {
-    svg.append(String.format(Locale.ROOT, format, values));
+    svg.append(
+        String.format(
+            Locale.ROOT,
+            "<text x=\"%.1f\" y=\"%.1f\">%s</text>",
+            inside, HEIGHT - 1, text));
   }
 }
