@@ -76,53 +76,43 @@ final class EffectStrip {
   }
 
   private void rectangle(String style, double x, double y, double width, double height) {
-    svg.append("<rect class=\"")
-        .append(style)
-        .append(attributes("x", x, "y", y, "width", width, "height", height));
+    svg.append(
+        String.format(
+            Locale.ROOT,
+            "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>",
+            style, x, y, width, height));
   }
 
   private void line(String style, double x, double y, double toX, double toY) {
-    svg.append("<line class=\"")
-        .append(style)
-        .append(attributes("x1", x, "y1", y, "x2", toX, "y2", toY));
+    svg.append(
+        String.format(
+            Locale.ROOT,
+            "<line class=\"%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>",
+            style, x, y, toX, toY));
   }
 
   private void circle(String style, double x, double radius) {
-    svg.append("<circle class=\"")
-        .append(style)
-        .append(attributes("cx", x, "cy", MIDDLE, "r", radius));
+    svg.append(
+        String.format(
+            Locale.ROOT,
+            "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"/>",
+            style, x, MIDDLE, radius));
   }
 
   private void expected(double x) {
-    svg.append("<path class=\"expected\" d=\"M")
-        .append(number(x))
-        .append(' ')
-        .append(number(MIDDLE - 6))
-        .append(" l6 6 l-6 6 l-6 -6z\"/>");
+    svg.append(
+        String.format(
+            Locale.ROOT,
+            "<path class=\"expected\" d=\"M%.1f %.1f l6 6 l-6 6 l-6 -6z\"/>",
+            x, MIDDLE - 6));
   }
 
   private void label(double x, String text) {
     double inside = Math.clamp(x, text.length() * 3.0, WIDTH - text.length() * 3.0);
-    svg.append("<text x=\"")
-        .append(number(inside))
-        .append("\" y=\"")
-        .append(number(HEIGHT - 1))
-        .append("\">")
-        .append(text)
-        .append("</text>");
-  }
-
-  /** The rest of an element behind its class: names and numbers in turn. */
-  private static String attributes(Object... pairs) {
-    StringBuilder text = new StringBuilder("\"");
-    for (int i = 0; i < pairs.length; i += 2) {
-      text.append(' ').append(pairs[i]).append("=\"").append(number((double) pairs[i + 1]));
-      text.append('"');
-    }
-    return text.append("/>").toString();
-  }
-
-  private static String number(double value) {
-    return String.format(Locale.ROOT, "%.1f", value);
+    svg.append(
+        String.format(
+            Locale.ROOT,
+            "<text x=\"%.1f\" y=\"%.1f\">%s</text>",
+            inside, HEIGHT - 1, text));
   }
 }

@@ -100,16 +100,12 @@ final class ScalingOfExperts {
 
   private static List<Figure> figures(Results results) {
     List<ScalingLaw.Point> trained = new ArrayList<>();
-    int model = 0;
-    for (int width : WIDTHS) {
-      for (int experts : EXPERTS) {
-        trained.add(
-            new ScalingLaw.Point(
-                results.values("unified", LawArm.size(model)).getFirst(),
-                experts,
-                Statistics.mean(results.values("unified", LawArm.loss(model)))));
-        model++;
-      }
+    for (int model = 0; model < WIDTHS.size() * EXPERTS.size(); model++) {
+      trained.add(
+          new ScalingLaw.Point(
+              results.values("unified", LawArm.size(model)).getFirst(),
+              EXPERTS.get(model % EXPERTS.size()),
+              Statistics.mean(results.values("unified", LawArm.loss(model)))));
     }
     return List.of(
         curves("Published models", PublishedLosses.all()), curves("Models trained here", trained));
