@@ -88,7 +88,7 @@ class ExperimentsTest {
             .collect(Collectors.toSet());
     List<Arm> arms =
         e.arms().stream()
-            .filter(a -> e.derivation() != Derivation.NONE || judged.contains(a.name()))
+            .filter(a -> !e.derivation().equals(Derivation.NONE) || judged.contains(a.name()))
             // Calibration would take longer than the steps.
             .map(a -> Arm.of(a.name(), a.what(), a.work()))
             .toList();
