@@ -26,7 +26,7 @@ final class DomainExpertLayers {
             + " WordNet too, “matter”, learned in 120 steps. In domain 3 to 10 percent are to be"
             + " expected; experts are half of this model, so it can be more. On the"
             + " new domain alone the dense model, all of whose weights learn it, ends well ahead of"
-            + " the one new expert, which is a quarter of what a token meets (perplexity 85 against"
+            + " the one new expert, which is half of what a token meets (perplexity 85 against"
             + " 112 after 300 steps); in the paper"
             + " they are even. What can be removed or mixed in the dense model is nothing, so it"
             + " has 0 there. Before it is learned, the new domain is the weak point: each expert has"
