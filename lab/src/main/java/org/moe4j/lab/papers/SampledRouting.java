@@ -25,8 +25,8 @@ final class SampledRouting {
             + " best expert, at equal steps.",
         "The paper compares language models of 16 x 0.9 billion parameters: GShard's top-2 is ahead"
             + " for the first 0.5 trillion tokens and behind afterwards (MMLU). A minute of text is"
-            + " all “first”: in 500 steps the drawn experts are 1 to 4 percent behind in loss, so"
-            + " text is no test here. What is learned instead is a function whose pieces are known:"
+            + " all “first”: after 500 steps of it one seed was 4 percent behind in loss, another 2"
+            + " ahead, so text is no test here. What is learned instead is a function whose pieces are known:"
             + " 16 centres with a linear map each, and 16 experts, one for a point, that can each"
             + " hold one. A drawn expert is weighted by its probability among those near the best,"
             + " which is nearly 1; the third arm has weights of 1 too, and no gradient, to tell the"
