@@ -38,6 +38,7 @@ public final class Moe implements Callable<Integer> {
   static final int DONE = 0;
   static final int FAILED = 1;
   static final int WRONG_USAGE = 2;
+  static final int STOPPED = 130;
 
   /** Every subcommand, in the order of the help. */
   static final List<Class<?>> COMMANDS =
@@ -52,6 +53,7 @@ public final class Moe implements Callable<Integer> {
           ConvertCommand.class,
           RouteCommand.class,
           ListCommand.class,
+          PaperCommand.class,
           BenchCommand.class);
 
   @Option(

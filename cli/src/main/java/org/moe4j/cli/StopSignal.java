@@ -10,7 +10,6 @@ import org.jline.utils.Signals;
  */
 final class StopSignal implements BooleanSupplier, AutoCloseable {
   private static final List<String> NAMES = List.of("INT", "TERM");
-  private static final int INTERRUPTED = 130;
 
   private final List<Object> before;
   private volatile boolean stopped;
@@ -21,7 +20,7 @@ final class StopSignal implements BooleanSupplier, AutoCloseable {
 
   private void signal() {
     if (stopped) {
-      Runtime.getRuntime().halt(INTERRUPTED);
+      Runtime.getRuntime().halt(Moe.STOPPED);
     }
     stopped = true;
   }

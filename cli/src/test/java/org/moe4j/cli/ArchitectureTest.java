@@ -38,6 +38,7 @@ class ArchitectureTest {
     "org.moe4j.tensor..",
     "org.moe4j.models..",
     "org.moe4j.train..",
+    "org.moe4j.lab..",
     "org.moe4j.engine..",
     "org.moe4j.cli.."
   };
@@ -67,20 +68,24 @@ class ArchitectureTest {
         .definedBy("org.moe4j.train..")
         .layer("engine")
         .definedBy("org.moe4j.engine..")
+        .layer("lab")
+        .definedBy("org.moe4j.lab..")
         .layer("cli")
         .definedBy("org.moe4j.cli..")
         .whereLayer("cli")
         .mayNotBeAccessedByAnyLayer()
-        .whereLayer("train")
+        .whereLayer("lab")
         .mayOnlyBeAccessedByLayers("cli")
+        .whereLayer("train")
+        .mayOnlyBeAccessedByLayers("lab", "cli")
         .whereLayer("models")
-        .mayOnlyBeAccessedByLayers("train", "cli")
+        .mayOnlyBeAccessedByLayers("train", "lab", "cli")
         .whereLayer("core")
-        .mayOnlyBeAccessedByLayers("models", "train", "cli")
+        .mayOnlyBeAccessedByLayers("models", "train", "lab", "cli")
         .whereLayer("engine")
         .mayOnlyBeAccessedByLayers("models", "train", "cli")
         .whereLayer("tensor")
-        .mayOnlyBeAccessedByLayers("core", "models", "train", "cli")
+        .mayOnlyBeAccessedByLayers("core", "models", "train", "lab", "cli")
         .check(CLASSES);
   }
 

@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import org.moe4j.CorpusCounts;
 import org.moe4j.train.config.DataSection;
@@ -38,18 +39,31 @@ public record Corpus(
   /**
    * Reads the text of {@code config}.
    *
+   * @throws org.moe4j.tensor.MoeException if text or tokenizer are missing or unusable
+   */
+  public static Corpus read(TrainingConfig config, TrainingListener listener) {
+    return read(config, config.data().tokenizer(), listener);
+  }
+
+  /**
+   * Reads the text of {@code config}.
+   *
    * @param known a tokenizer.json to use if it exists, before what the configuration says
    * @throws org.moe4j.tensor.MoeException if text or tokenizer are missing or unusable
    */
   static Corpus read(TrainingConfig config, Path known, TrainingListener listener) {
+    boolean exists = Files.exists(known);
+    return read(config, exists ? Optional.of(known) : config.data().tokenizer(), listener);
+  }
+
+  private static Corpus read(
+      TrainingConfig config, Optional<Path> file, TrainingListener listener) {
     DataSection data = config.data();
     TextSource source = source(data);
     DocumentSplit split = new DocumentSplit(config.run().seed(), data.validationFraction());
     BpeTokenizer tokenizer;
-    if (Files.exists(known)) {
-      tokenizer = BpeTokenizer.read(known);
-    } else if (data.tokenizer().isPresent()) {
-      tokenizer = BpeTokenizer.read(data.tokenizer().get());
+    if (file.isPresent()) {
+      tokenizer = BpeTokenizer.read(file.get());
     } else {
       listener.stage("training the tokenizer on " + source.description());
       tokenizer = BpeTrainer.train(source, split, data.vocabSize());
@@ -79,7 +93,7 @@ public record Corpus(
   }
 
   /** How often ids and domains occur in the training text. */
-  CorpusCounts counts() {
+  public CorpusCounts counts() {
     return dataset.train().counts(tokenizer.vocabSize(), dataset.domains().size());
   }
 

@@ -61,7 +61,7 @@ public final class ModelPlan {
    * The decoder of {@code config} for a text of {@code domains} labelled domains: routers that are
    * steered by them learn how many there are.
    */
-  static DecoderConfig of(TrainingConfig config, int vocab, int domains) {
+  public static DecoderConfig of(TrainingConfig config, int vocab, int domains) {
     ModelSection m = config.model();
     MoeConfig moe = moe(config);
     MoeConfig told = domains > moe.experts() ? moe.knowing("domains", domains) : moe;

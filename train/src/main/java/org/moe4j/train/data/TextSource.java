@@ -6,9 +6,10 @@ import java.util.function.Consumer;
 
 /**
  * A corpus that can be read any number of times, one document after the other, always in the same
- * order. Nothing is kept in memory between documents.
+ * order. What is read from files is not kept in memory between documents.
  */
-public sealed interface TextSource permits WordNetSource, FileSource, SqlSource {
+public sealed interface TextSource
+    permits WordNetSource, FileSource, SqlSource, MemorySource {
   /**
    * Hands every document to {@code sink}. Missing and blank texts are skipped and counted.
    *
@@ -23,6 +24,11 @@ public sealed interface TextSource permits WordNetSource, FileSource, SqlSource 
   /** The glosses of WordNet 3.1, which are on the class path. */
   static TextSource wordNet() {
     return new WordNetSource();
+  }
+
+  /** Documents that are in memory already. */
+  static TextSource of(String description, List<Document> documents) {
+    return new MemorySource(description, documents);
   }
 
   /** Files and folders; see {@link FileSource} for what is read how. */

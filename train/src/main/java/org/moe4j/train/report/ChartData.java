@@ -108,7 +108,7 @@ final class ChartData {
         : IntStream.range(0, count).mapToObj(l -> "MoE layer " + (l + 1)).toList();
   }
 
-  private static Map<String, Object> routing(RoutingTable table) {
+  static Map<String, Object> routing(RoutingTable table) {
     Map<String, Object> tree = new LinkedHashMap<>();
     tree.put("domains", table.domains());
     tree.put("domain_tokens", table.domainTokens());

@@ -6,7 +6,6 @@ import java.security.NoSuchAlgorithmException;
 import java.util.Base64;
 import java.util.List;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 
 /**
  * The frame of the page: head, styles, sections and scripts in one document. A content security
@@ -27,11 +26,16 @@ public final class Page {
    *     what all pages share
    */
   public static String html(String title, String body, String data, String own) {
-    String code =
-        Stream.concat(SHARED.stream(), Stream.of(own))
-            .map(Assets::text)
-            .collect(Collectors.joining());
-    List<String> scripts = List.of(Assets.chartLibrary(), code);
+    return document(title, body, data, Assets.text(own));
+  }
+
+  /** The whole document with {@code code} of another module behind what all pages share. */
+  public static String document(String title, String body, String data, String code) {
+    String shared = SHARED.stream().map(Assets::text).collect(Collectors.joining());
+    return assembled(title, body, data, List.of(Assets.chartLibrary(), shared + code));
+  }
+
+  private static String assembled(String title, String body, String data, List<String> scripts) {
     StringBuilder html = new StringBuilder(400_000);
     html.append("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n")
         .append("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none';")

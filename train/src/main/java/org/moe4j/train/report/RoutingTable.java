@@ -120,6 +120,11 @@ public record RoutingTable(
         .toList();
   }
 
+  /** What the script of a page draws of this table, its {@code routing}. */
+  public Map<String, Object> chart() {
+    return ChartData.routing(largest(ChartData.MOST_DOMAINS));
+  }
+
   /**
    * The same table with at most {@code limit} domains: those with the most tokens by name, the rest
    * together as one.

@@ -65,6 +65,22 @@ const page = (() => {
       g.restore();
     },
   };
+  /* From the lowest to the highest seed, of points and bars. */
+  const whiskers = {
+    id: 'whiskers',
+    afterDatasetsDraw: (chart) => {
+      const g = chart.ctx;
+      chart.data.datasets.forEach((set, i) => (set.whiskers || []).forEach((point, j) => {
+        const at = chart.getDatasetMeta(i).data[j].x;
+        g.strokeStyle = colour('text');
+        g.lineWidth = 1.5;
+        g.beginPath();
+        g.moveTo(at, chart.scales.y.getPixelForValue(point.lowest));
+        g.lineTo(at, chart.scales.y.getPixelForValue(point.highest));
+        g.stroke();
+      }));
+    },
+  };
   const lines = (id, datasets, options = {}) => {
     const canvas = byId('chart-' + id);
     if (!canvas || !datasets.length) return;
@@ -72,32 +88,44 @@ const page = (() => {
       grid: { color: colour('grid'), offset: false }, border: { color: colour('line') },
       ticks: { color: colour('soft'), maxRotation: 0, autoSkipPadding: 16 }, ...more,
     });
-    const y = axis({ suggestedMin: options.min, suggestedMax: options.max });
+    const title = (text) => ({ display: true, text, color: colour('soft') });
+    const y = axis({
+      type: options.logY ? 'logarithmic' : 'linear', suggestedMin: options.min, suggestedMax: options.max,
+      ...(options.y ? { title: title(options.y) } : {}),
+    });
     y.ticks.callback = (value) => short(value);
-    const heading = options.heading || ((x) => `${options.x || 'step'} ${whole(x)}`);
+    const x = axis({
+      type: options.logX ? 'logarithmic' : 'linear', suggestedMin: options.from, suggestedMax: options.to,
+      bounds: options.logX ? 'data' : 'ticks', title: title(options.x || 'step'),
+    });
+    Object.assign(x.ticks, options.ticks);
+    if (options.logX) x.ticks.callback = (value) => short(value);
+    if (options.names && options.names.length) {
+      Object.assign(x, { min: -0.5, max: options.names.length - 0.5, bounds: 'data' });
+      Object.assign(x.ticks, { stepSize: 1, autoSkip: true, callback: (value) => options.names[value] || '' });
+    }
+    const heading = options.heading || ((value) => `${options.x || 'step'} ${whole(value)}`);
     charts.push(new Chart(canvas, {
       type: 'line',
       data: { datasets },
-      plugins: options.named ? [names] : [],
+      plugins: options.named ? [names, whiskers] : [whiskers],
       options: {
         animation: false, responsive: true, maintainAspectRatio: false, parsing: false,
         devicePixelRatio: Math.max(2, window.devicePixelRatio || 1),
         interaction: { mode: 'nearest', axis: 'x', intersect: false },
         scales: {
-          x: axis({
-            type: 'linear', suggestedMin: options.from, suggestedMax: options.to, bounds: 'ticks',
-            title: { display: true, text: options.x || 'step', color: colour('soft') },
-            ticks: { ...axis().ticks, ...options.ticks },
-          }),
+          x,
           y,
         },
         plugins: {
           legend: {
             display: datasets.length > 1 && !options.named,
             labels: {
+              filter: (item, chart) => !chart.datasets[item.datasetIndex].edge,
               sort: (a, b) => a.datasetIndex - b.datasetIndex, color: colour('text'), usePointStyle: true, pointStyle: 'line', boxWidth: 24 },
           },
           tooltip: {
+            filter: (item) => !item.dataset.edge,
             callbacks: {
               title: (items) => (items.length ? heading(items[0].parsed.x) : ''),
               label: (item) => `${item.dataset.label}: ${Number(item.parsed.y.toPrecision(5))}`,

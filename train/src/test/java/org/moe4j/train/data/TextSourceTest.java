@@ -51,6 +51,17 @@ class TextSourceTest {
   }
 
   @Test
+  void documentsInMemoryAreReadInTheirOrder() {
+    List<Document> given = List.of(Document.of("b", "x"), Document.of(" "), Document.of("a"));
+    TextSource source = TextSource.of("three texts", given);
+    assertThat(read(source)).containsExactly(given.get(0), given.get(2));
+    assertThat(source.description()).isEqualTo("three texts");
+    assertThatThrownBy(() -> read(TextSource.of("no texts", List.of())))
+        .isInstanceOf(MoeException.class)
+        .hasMessageContaining("no texts");
+  }
+
+  @Test
   void folderIsReadInOrderWithItsSubfoldersAsDomains() throws IOException {
     write("b.txt", "second");
     write("news/y.md", "fourth");

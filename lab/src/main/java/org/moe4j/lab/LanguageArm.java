@@ -1,0 +1,127 @@
+package org.moe4j.lab;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.ToDoubleFunction;
+import java.util.stream.Stream;
+import org.moe4j.Validity;
+import org.moe4j.models.DecoderConfig;
+import org.moe4j.train.Corpus;
+import org.moe4j.train.ModelPlan;
+import org.moe4j.train.StepResult;
+import org.moe4j.train.Trainer;
+import org.moe4j.train.config.TrainingConfig;
+
+/**
+ * A small decoder that learns the glosses of WordNet: what {@code moe train} does with these
+ * settings.
+ *
+ * @param settings of the training configuration, as {@code --set} takes them
+ * @param probes further quantities of the trained model, by {@link Metric#key}
+ * @param watched further quantities of every step, by the name of their curve; the mean of the last
+ *     tenth is a value under the same key
+ */
+public record LanguageArm(
+    List<String> settings,
+    Map<String, Probe> probes,
+    Map<String, ToDoubleFunction<StepResult>> watched)
+    implements Workload {
+  /** What all have in common: two layers of width 64, and a text of a thousand different tokens. */
+  private static final List<String> COMMON =
+      List.of(
+          "data.vocab-size=1024",
+          "data.sequence-length=64",
+          "model.layers=2",
+          "model.hidden=64",
+          "model.heads=4",
+          "model.kv-heads=4",
+          "model.ffn=128",
+          "moe.expert-ffn=128",
+          "moe.experts=8",
+          "moe.z-loss=0",
+          "train.batch-size=16",
+          "train.learning-rate=8e-3",
+          "train.min-learning-rate=8e-4",
+          "train.weight-decay=0.01",
+          "train.precision=fp32");
+
+  /** A quantity of a trained model. */
+  @FunctionalInterface
+  public interface Probe {
+    /** Measures. */
+    double measure(Trainer trainer, Corpus corpus);
+  }
+
+  /** Copies all. */
+  public LanguageArm {
+    settings = List.copyOf(settings);
+    probes = Map.copyOf(probes);
+    watched = Map.copyOf(watched);
+  }
+
+  /** An arm with these settings beside the common ones. */
+  public static LanguageArm of(String... settings) {
+    return new LanguageArm(List.of(settings), Map.of(), Map.of());
+  }
+
+  /** The same with more settings. */
+  public LanguageArm with(String... more) {
+    return new LanguageArm(
+        Stream.concat(settings.stream(), Stream.of(more)).toList(), probes, watched);
+  }
+
+  /** The same with one more quantity. */
+  public LanguageArm measuring(String key, Probe probe) {
+    Map<String, Probe> more = new LinkedHashMap<>(probes);
+    more.put(key, probe);
+    return new LanguageArm(settings, more, watched);
+  }
+
+  /** The same with one more quantity of every step. */
+  public LanguageArm watching(String name, ToDoubleFunction<StepResult> quantity) {
+    Map<String, ToDoubleFunction<StepResult>> more = new LinkedHashMap<>(watched);
+    more.put(name, quantity);
+    return new LanguageArm(settings, probes, more);
+  }
+
+  /** The whole configuration of a run. */
+  TrainingConfig config(int steps) {
+    List<String> all = new ArrayList<>(COMMON);
+    all.addAll(settings);
+    all.add("train.steps=" + steps);
+    return TrainingConfig.defaults().with(all);
+  }
+
+  /**
+   * The decoder.
+   *
+   * @param domains labelled domains of the text
+   * @throws org.moe4j.tensor.MoeException if it may not be trained so
+   */
+  static DecoderConfig plan(TrainingConfig config, int vocab, int domains) {
+    DecoderConfig plan = ModelPlan.of(config, vocab, domains);
+    boolean leaks = config.moe().allowLeaks();
+    plan.feedForward().stream()
+        .flatMap(f -> f.sparse().stream())
+        .distinct()
+        .forEach(moe -> Validity.check(moe, Validity.Use.CAUSAL_TRAINING, leaks));
+    return plan;
+  }
+
+  @Override
+  public Cost cost(Bench bench) {
+    TrainingConfig config = config(1);
+    Corpus corpus = bench.corpus(config);
+    DecoderConfig plan =
+        plan(config, corpus.tokenizer().vocabSize(), corpus.dataset().domains().size());
+    return Cost.of(plan, config.data().sequenceLength(), config.train().batchSize());
+  }
+
+  @Override
+  public Trial start(Bench bench, long seed, int steps) {
+    TrainingConfig config = config(steps);
+    return new LanguageTrial(config, bench.corpus(config), bench, seed, this);
+  }
+}
