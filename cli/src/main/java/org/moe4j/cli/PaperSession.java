@@ -14,8 +14,8 @@ import org.moe4j.lab.Laboratory;
 import org.moe4j.lab.Report;
 
 /**
- * Many experiments, one after another. One that fails does not stop the others; after each, its page
- * and the index are whole on the disk.
+ * Many experiments, one after another. One that fails does not stop the others; after each, its
+ * page and the index are whole on the disk.
  */
 final class PaperSession {
   private final Function<Experiment, Report> run;

@@ -89,8 +89,7 @@ class PaperSessionTest {
     Laboratory laboratory = new Laboratory(BENCH, display, () -> ++steps == stopAt);
     return new PaperSession(
         e ->
-            Report.of(
-                e, laboratory.run(e, new Laboratory.Options(1, 1, OptionalInt.of(2))), "cpu"),
+            Report.of(e, laboratory.run(e, new Laboratory.Options(1, 1, OptionalInt.of(2))), "cpu"),
         Optional.of(folder),
         display,
         lines);

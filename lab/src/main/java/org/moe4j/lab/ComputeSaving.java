@@ -24,7 +24,11 @@ public record ComputeSaving(List<Model> curve) {
     public Model {
       if (!(compute > 0 && Double.isFinite(compute)) || !Double.isFinite(loss)) {
         throw new MoeException(
-            "a model of compute " + compute + " and loss " + loss + "; both must be finite, and"
+            "a model of compute "
+                + compute
+                + " and loss "
+                + loss
+                + "; both must be finite, and"
                 + " the compute above 0");
       }
     }
@@ -36,8 +40,8 @@ public record ComputeSaving(List<Model> curve) {
   }
 
   /**
-   * The compute with which this family reaches {@code loss}: at the first place where its losses, by
-   * growing compute, fall to it. Empty outside of what was trained: nothing is extrapolated.
+   * The compute with which this family reaches {@code loss}: at the first place where its losses,
+   * by growing compute, fall to it. Empty outside of what was trained: nothing is extrapolated.
    */
   public OptionalDouble compute(double loss) {
     for (int i = 1; i < curve.size(); i++) {

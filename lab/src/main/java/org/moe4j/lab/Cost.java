@@ -9,8 +9,8 @@ import org.moe4j.models.ParameterCount;
  *
  * @param parameters all weights
  * @param active those that a token meets
- * @param flops floating-point operations of a token's forward pass, a multiplication and an addition
- *     counted as two, matrix products only; backward takes twice as many
+ * @param flops floating-point operations of a token's forward pass, a multiplication and an
+ *     addition counted as two, matrix products only; backward takes twice as many
  * @param tokensPerStep targets of a step
  */
 public record Cost(long parameters, long active, long flops, long tokensPerStep) {

@@ -12,8 +12,8 @@ public record Curve(List<Long> steps, List<Double> values) {
   }
 
   /**
-   * One value a step, from step 1, as at most {@code points} means of neighbours; each stands at the
-   * last of its steps.
+   * One value a step, from step 1, as at most {@code points} means of neighbours; each stands at
+   * the last of its steps.
    */
   public static Curve of(List<Double> values, int points) {
     List<Long> steps = new ArrayList<>();

@@ -73,13 +73,11 @@ record DomainCorpus(BpeTokenizer tokenizer, List<Part> known, Part later) {
                 sizes.put(group, size + document.text().length());
               }
             });
-    List<Document> java =
-        JavaSources.read(sources, MOST_CHARS).stream().map(Document::of).toList();
+    List<Document> java = JavaSources.read(sources, MOST_CHARS).stream().map(Document::of).toList();
     boolean hasJava = java.size() > 1;
     texts.put("Java", java);
     List<String> names =
-        List.of(
-            "living things", "people and places", "deeds", hasJava ? "Java" : "qualities");
+        List.of("living things", "people and places", "deeds", hasJava ? "Java" : "qualities");
     DocumentSplit split = new DocumentSplit(config.run().seed(), VALIDATION);
     List<Document> all = names.stream().flatMap(n -> texts.get(n).stream()).toList();
     BpeTokenizer tokenizer =

@@ -58,7 +58,9 @@ final class DomainReader {
         Tensor label = Tensor.full(domain, DType.I64, texts.ids().device(), texts.ids().shape());
         TokenContext context = TokenContext.eval(batch.sequences(), batch.length());
         nats +=
-            model.loss(texts.ids(), texts.targets(), context.withDomains(label)).crossEntropy()
+            model
+                    .loss(texts.ids(), texts.targets(), context.withDomains(label))
+                    .crossEntropy()
                     .item()
                 * batch.scored();
         scored += batch.scored();

@@ -90,15 +90,13 @@ final class DomainTrial implements Trial {
   }
 
   /** One step on batches, each of a domain. */
-  private double update(
-      Decoder of, AdamW by, List<Batch> batches, int[] domains, double rate) {
+  private double update(Decoder of, AdamW by, List<Batch> batches, int[] domains, double rate) {
     int length = batches.getFirst().length();
     int sequences = batches.stream().mapToInt(Batch::sequences).sum();
     long[] labels =
         IntStream.range(0, domains.length)
             .boxed()
-            .flatMapToLong(
-                i -> Arrays.stream(batches.get(i).inputs()).map(token -> domains[i]))
+            .flatMapToLong(i -> Arrays.stream(batches.get(i).inputs()).map(token -> domains[i]))
             .toArray();
     try (Scope scope = Scope.open()) {
       Tensor ids = tensor(batches.stream().map(Batch::inputs).toList(), length);

@@ -6,8 +6,8 @@ import java.util.stream.DoubleStream;
 import org.moe4j.train.report.Html;
 
 /**
- * A finding as a small picture: each seed's effect as a dot, mean and standard deviation as a bar, on
- * a line whose shaded part is where the criterion is met.
+ * A finding as a small picture: each seed's effect as a dot, mean and standard deviation as a bar,
+ * on a line whose shaded part is where the criterion is met.
  */
 final class EffectStrip {
   private static final double WIDTH = 280;
@@ -80,7 +80,11 @@ final class EffectStrip {
         String.format(
             Locale.ROOT,
             "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>",
-            style, x, y, width, height));
+            style,
+            x,
+            y,
+            width,
+            height));
   }
 
   private void line(String style, double x, double y, double toX, double toY) {
@@ -88,7 +92,11 @@ final class EffectStrip {
         String.format(
             Locale.ROOT,
             "<line class=\"%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>",
-            style, x, y, toX, toY));
+            style,
+            x,
+            y,
+            toX,
+            toY));
   }
 
   private void circle(String style, double x, double radius) {
@@ -96,7 +104,10 @@ final class EffectStrip {
         String.format(
             Locale.ROOT,
             "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"/>",
-            style, x, MIDDLE, radius));
+            style,
+            x,
+            MIDDLE,
+            radius));
   }
 
   private void expected(double x) {
@@ -104,15 +115,14 @@ final class EffectStrip {
         String.format(
             Locale.ROOT,
             "<path class=\"expected\" d=\"M%.1f %.1f l6 6 l-6 6 l-6 -6z\"/>",
-            x, MIDDLE - 6));
+            x,
+            MIDDLE - 6));
   }
 
   private void label(double x, String text) {
     double inside = Math.clamp(x, text.length() * 3.0, WIDTH - text.length() * 3.0);
     svg.append(
         String.format(
-            Locale.ROOT,
-            "<text x=\"%.1f\" y=\"%.1f\">%s</text>",
-            inside, HEIGHT - 1, text));
+            Locale.ROOT, "<text x=\"%.1f\" y=\"%.1f\">%s</text>", inside, HEIGHT - 1, text));
   }
 }

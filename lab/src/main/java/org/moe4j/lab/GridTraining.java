@@ -34,8 +34,7 @@ final class GridTraining implements AutoCloseable {
    * measured.
    */
   static GridTraining of(String reader, ModelGrid grid, Bench bench, long seed, int steps) {
-    Map<List<Object>, GridTraining> all =
-        bench.kept(Kept.class, GridTraining.class, Kept::new).all;
+    Map<List<Object>, GridTraining> all = bench.kept(Kept.class, GridTraining.class, Kept::new).all;
     List<Object> key = List.of(grid, seed, steps);
     GridTraining training = all.get(key);
     if (training == null || training.readers.contains(reader)) {

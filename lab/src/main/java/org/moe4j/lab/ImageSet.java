@@ -40,8 +40,8 @@ record ImageSet(byte[][] pixels, long[] labels) {
   }
 
   /**
-   * Some of the pictures as patches [B, patches, 3 patch^2], from -1 to 1; patches and the pixels of
-   * each in rows.
+   * Some of the pictures as patches [B, patches, 3 patch^2], from -1 to 1; patches and the pixels
+   * of each in rows.
    */
   Tensor patches(int[] which, int patch) {
     int n = patches(patch);

@@ -41,10 +41,8 @@ final class ImageTrial implements Trial {
     images = bench.kept(ImageSet.class, "images", () -> ImageSet.drawn(POOL, 1));
     heldOut = bench.kept(ImageSet.class, "images held out", () -> ImageSet.drawn(HELD_OUT, 2));
     model =
-        new VisionTransformer(
-            config, new ParameterStore(new RandomSource(seed), bench.device()));
-    optimiser =
-        new AdamW(model.parameters().all(), new AdamW.Options(0.9, 0.99, 1e-8, 0.01));
+        new VisionTransformer(config, new ParameterStore(new RandomSource(seed), bench.device()));
+    optimiser = new AdamW(model.parameters().all(), new AdamW.Options(0.9, 0.99, 1e-8, 0.01));
     schedule = new LearningRate(PEAK, END, Math.max(1, steps / 10), steps);
     order = new SplittableRandom(seed);
     noise = new RandomSource(seed + 1);
@@ -63,8 +61,7 @@ final class ImageTrial implements Trial {
               images.patches(which, patch).to(device),
               TokenContext.train(which.length, ImageSet.patches(patch), noise));
       Tensor loss = Ops.crossEntropy(out.scores(), images.labels(which).to(device));
-      Tensor total =
-          out.layers().stream().map(MoeOutput::balance).reduce(loss, Tensor::add);
+      Tensor total = out.layers().stream().map(MoeOutput::balance).reduce(loss, Tensor::add);
       total.backward();
       optimiser.update(schedule.at(step), 1);
       model.parameters().all().forEach(p -> p.tensor().clearGrad());

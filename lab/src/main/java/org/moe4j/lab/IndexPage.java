@@ -125,8 +125,7 @@ public final class IndexPage {
   }
 
   private static String others(List<Attempt> attempts) {
-    Set<String> ran =
-        attempts.stream().map(a -> a.experiment().id()).collect(Collectors.toSet());
+    Set<String> ran = attempts.stream().map(a -> a.experiment().id()).collect(Collectors.toSet());
     return ReadingList.systems().stream()
         .filter(s -> !ran.contains(s.id()))
         .map(

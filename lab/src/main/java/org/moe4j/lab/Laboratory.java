@@ -14,8 +14,8 @@ import org.moe4j.tensor.NativeMemory;
 
 /**
  * Runs experiments. A budget of seconds becomes a number of steps by a short calibration; with this
- * number as {@link Options#steps} a run gives the same again, except for arms that are given another
- * arm's time.
+ * number as {@link Options#steps} a run gives the same again, except for arms that are given
+ * another arm's time.
  */
 public final class Laboratory {
   private static final long REUSED_BLOCK = 1L << 30;
@@ -225,8 +225,7 @@ public final class Laboratory {
         if (apart > Held.TOLERANCE && !(held.isWork() && byTime(experiment, c))) {
           throw new MoeException(
               "%s: %s and %s should have equal %s, but they are %.1f percent apart"
-                  .formatted(
-                      experiment.id(), c.system(), c.baseline(), held.label(), 100 * apart));
+                  .formatted(experiment.id(), c.system(), c.baseline(), held.label(), 100 * apart));
         }
       }
     }

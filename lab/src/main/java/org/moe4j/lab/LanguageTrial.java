@@ -30,28 +30,18 @@ final class LanguageTrial implements Trial {
   private final TrialLog log = new TrialLog();
 
   /** The seed decides the start, the order of the text and the routers' noise. */
-  LanguageTrial(
-      TrainingConfig config,
-      Corpus corpus,
-      Bench bench,
-      long seed,
-      LanguageArm arm) {
+  LanguageTrial(TrainingConfig config, Corpus corpus, Bench bench, long seed, LanguageArm arm) {
     this.corpus = corpus;
     this.arm = arm;
     int length = config.data().sequenceLength();
     int sequences = config.train().batchSize();
     validation = validation(config, corpus, bench.validationTokens());
     DecoderConfig plan =
-        LanguageArm.plan(
-            config, corpus.tokenizer().vocabSize(), corpus.dataset().domains().size());
+        LanguageArm.plan(config, corpus.tokenizer().vocabSize(), corpus.dataset().domains().size());
     model = new Decoder(plan, new ParameterStore(new RandomSource(seed), bench.device()));
     model.prepare(corpus.counts());
     Sampler sampler =
-        new Sampler(
-            corpus.dataset().train(),
-            sequences,
-            length,
-            SamplerState.start(seed));
+        new Sampler(corpus.dataset().train(), sequences, length, SamplerState.start(seed));
     trainer = new Trainer(model, config.train(), sampler, new RandomSource(seed + 1));
   }
 

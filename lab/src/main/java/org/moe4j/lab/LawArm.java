@@ -83,24 +83,23 @@ public record LawArm(
         values.put(loss(i), losses.get(i));
         values.put(size(i), sizes.get(i));
         trained.add(
-            new ScalingLaw.Point(
-                sizes.get(i), arm.grid.models().get(i).experts(), losses.get(i)));
+            new ScalingLaw.Point(sizes.get(i), arm.grid.models().get(i).experts(), losses.get(i)));
       }
       values.put(TRAINED, percent(ScalingLawFit.heldOut(arm.form, trained, PARTS, seed)));
       values.put(PUBLISHED, percent(ScalingLawFit.heldOut(arm.form, arm.published, PARTS, seed)));
       values.put(BEYOND, percent(beyond()));
       return new Measurement(
-          values, Map.of("loss", Curve.of(training.means(), 60)), Optional.empty(),
+          values,
+          Map.of("loss", Curve.of(training.means(), 60)),
+          Optional.empty(),
           training.seconds());
     }
 
     private double beyond() {
       Map<Boolean, List<ScalingLaw.Point>> parts =
           arm.published.stream()
-              .collect(
-                  Collectors.partitioningBy(p -> p.experts() <= arm.largest));
-      return ScalingLawFit.error(
-          ScalingLawFit.of(arm.form, parts.get(true)), parts.get(false));
+              .collect(Collectors.partitioningBy(p -> p.experts() <= arm.largest));
+      return ScalingLawFit.error(ScalingLawFit.of(arm.form, parts.get(true)), parts.get(false));
     }
 
     /** A small difference of log10 L as percent of L. */

@@ -24,8 +24,7 @@ public record LossUnder(LanguageArm arm) implements LanguageArm.Probe {
   public double measure(Trainer trainer, Corpus corpus) {
     TrainingConfig config = arm.config(1);
     DecoderConfig plan =
-        LanguageArm.plan(
-            config, corpus.tokenizer().vocabSize(), corpus.dataset().domains().size());
+        LanguageArm.plan(config, corpus.tokenizer().vocabSize(), corpus.dataset().domains().size());
     ParameterStore trained = trainer.model().parameters();
     Sampler unread =
         new Sampler(

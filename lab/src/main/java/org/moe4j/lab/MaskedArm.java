@@ -23,8 +23,7 @@ public record MaskedArm(LanguageArm base) implements Workload {
   /** The decoder, with one token more than the text has: the mask, the last of all. */
   static DecoderConfig plan(TrainingConfig config, Corpus corpus) {
     DecoderConfig plan =
-        ModelPlan.of(
-            config, corpus.tokenizer().vocabSize() + 1, corpus.dataset().domains().size());
+        ModelPlan.of(config, corpus.tokenizer().vocabSize() + 1, corpus.dataset().domains().size());
     plan.feedForward().stream()
         .flatMap(f -> f.sparse().stream())
         .distinct()

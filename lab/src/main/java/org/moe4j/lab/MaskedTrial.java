@@ -58,8 +58,7 @@ final class MaskedTrial implements Trial {
     schedule = LearningRate.of(train);
     int length = config.data().sequenceLength();
     sampler =
-        new Sampler(
-            corpus.dataset().train(), train.batchSize(), length, SamplerState.start(seed));
+        new Sampler(corpus.dataset().train(), train.batchSize(), length, SamplerState.start(seed));
     validation =
         new ValidationSet(
             corpus.dataset().validation(),

@@ -9,8 +9,8 @@ import org.moe4j.train.report.RoutingTable;
  * What one run of an arm with one seed gave.
  *
  * @param values final quantities by {@link Metric#key}
- * @param curves quantities over the steps, by name; the report draws each
- *     under its name: {@code loss}, {@code imbalance}, {@code dropped}, else what the axis shows
+ * @param curves quantities over the steps, by name; the report draws each under its name: {@code
+ *     loss}, {@code imbalance}, {@code dropped}, else what the axis shows
  * @param routing who went where at the end
  * @param seconds of its steps
  */

@@ -17,7 +17,11 @@ public record Metric(String key, String label, Better better, Scale scale, int d
   /** Cross-entropy of the last tenth of the training steps in nats per token. */
   public static final Metric TRAINING_LOSS =
       new Metric(
-          "training_loss", "training loss at the end, nats per token", Better.LOWER, Scale.RATIO, 4);
+          "training_loss",
+          "training loss at the end, nats per token",
+          Better.LOWER,
+          Scale.RATIO,
+          4);
 
   /** The largest load of an expert over the mean one on held-out text, mean over layers. */
   public static final Metric IMBALANCE =

@@ -9,8 +9,8 @@ import org.moe4j.tensor.Tensor;
 
 /**
  * A regression of several tasks on the same inputs, as in S11's synthetic study: tasks come in
- * clusters, and the tasks of a cluster are mixtures of the same two hidden functions, which no other
- * cluster has. A hidden function is a sum of rectified projections. Targets have variance 1.
+ * clusters, and the tasks of a cluster are mixtures of the same two hidden functions, which no
+ * other cluster has. A hidden function is a sum of rectified projections. Targets have variance 1.
  */
 final class MultiTask implements AutoCloseable {
   static final int CLUSTERS = 4;
@@ -30,8 +30,7 @@ final class MultiTask implements AutoCloseable {
     RandomSource random = new RandomSource(seed);
     int hidden = 2 * CLUSTERS * UNITS;
     try (Scope scope = Scope.open()) {
-      projections =
-          random.normal(hidden, INPUTS).mul(1 / Math.sqrt(INPUTS)).to(device).keep();
+      projections = random.normal(hidden, INPUTS).mul(1 / Math.sqrt(INPUTS)).to(device).keep();
       float[] signs = random.normal(2 * CLUSTERS, UNITS).toFloats();
       float[] shares = random.uniform(0.3, 0.7, DType.F32, TASKS).toFloats();
       float[] weights = new float[hidden * TASKS];
@@ -49,7 +48,6 @@ final class MultiTask implements AutoCloseable {
       mixture = raw.div(centred.square().mean(0, true).sqrt()).keep();
     }
   }
-
 
   /** The cluster of a task. */
   static int cluster(int task) {

@@ -61,8 +61,7 @@ public record MultiTaskArm(String router, int choices, Map<String, String> optio
     MoeConfig gates = gates();
     long gate = gates.routerEntry().parameters().applyAsLong(gates);
     // Every expert computes every example: some task wants it.
-    long flops =
-        2 * EXPERTS * (expert + (long) MultiTask.TASKS * EXPERT_OUTPUTS) + 2 * heads;
+    long flops = 2 * EXPERTS * (expert + (long) MultiTask.TASKS * EXPERT_OUTPUTS) + 2 * heads;
     return new Cost(
         EXPERTS * expert + heads + gate, choices * expert + heads + gate, flops, EXAMPLES);
   }

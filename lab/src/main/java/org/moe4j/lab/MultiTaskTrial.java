@@ -98,8 +98,7 @@ final class MultiTaskTrial implements Trial {
     double value;
     try (Scope scope = Scope.open()) {
       MultiTask.Batch batch = tasks.draw(MultiTaskArm.EXAMPLES, examples);
-      TokenContext context =
-          TokenContext.train(1, MultiTask.TASKS, noise).withDomains(numbers());
+      TokenContext context = TokenContext.train(1, MultiTask.TASKS, noise).withDomains(numbers());
       Routing routing = route(context);
       Tensor weights = weights(routing);
       Tensor loss = error(batch, weights);
@@ -130,8 +129,7 @@ final class MultiTaskTrial implements Trial {
   }
 
   private Routing route(TokenContext context) {
-    return router.route(
-        Ops.oneHot(numbers(), MultiTask.TASKS, DType.F32), context.atLayer(0));
+    return router.route(Ops.oneHot(numbers(), MultiTask.TASKS, DType.F32), context.atLayer(0));
   }
 
   /** The experts' weights of each task [tasks,E]. */
@@ -183,8 +181,9 @@ final class MultiTaskTrial implements Trial {
       MultiTask.Batch test = tasks.draw(TEST, new RandomSource(0));
       values.put("mse", error(test, weights).item());
       double[] w = weights.toDoubles();
-      values.put("experts", (double) IntStream.range(0, w.length).filter(i -> w[i] > 0).count()
-          / MultiTask.TASKS);
+      values.put(
+          "experts",
+          (double) IntStream.range(0, w.length).filter(i -> w[i] > 0).count() / MultiTask.TASKS);
       values.put("agreement", agreement(w));
       for (int i = 0; i < w.length; i++) {
         values.put("gate." + i / MultiTaskArm.EXPERTS + "." + i % MultiTaskArm.EXPERTS, w[i]);

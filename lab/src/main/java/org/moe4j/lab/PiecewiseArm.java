@@ -52,8 +52,7 @@ public record PiecewiseArm(String router, Map<String, String> options, double ba
   @Override
   public Cost cost(Bench bench) {
     MoeConfig layer = layer();
-    return new Cost(
-        layer.parameters(), layer.activeParameters(), layer.flopsPerToken(), POINTS);
+    return new Cost(layer.parameters(), layer.activeParameters(), layer.flopsPerToken(), POINTS);
   }
 
   @Override

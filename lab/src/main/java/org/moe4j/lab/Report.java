@@ -6,8 +6,8 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.stream.IntStream;
-import org.moe4j.ListedSystem;
 import org.jspecify.annotations.Nullable;
+import org.moe4j.ListedSystem;
 import org.moe4j.train.report.Numbers;
 import tools.jackson.databind.json.JsonMapper;
 

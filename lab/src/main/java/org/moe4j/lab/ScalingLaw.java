@@ -3,8 +3,8 @@ package org.moe4j.lab;
 import org.moe4j.tensor.MoeException;
 
 /**
- * The loss of a routed language model from its size and its number of experts (S17, section 4): with
- * logarithms to base 10
+ * The loss of a routed language model from its size and its number of experts (S17, section 4):
+ * with logarithms to base 10
  *
  * <pre>
  * log L = a log N + b log Ê + c log N log Ê + d
@@ -68,7 +68,11 @@ public record ScalingLaw(double a, double b, double c, double d, double start, d
   public ScalingLaw {
     if (!(start > 0 && start < most)) {
       throw new MoeException(
-          "scaling law: E_start " + start + " and E_max " + most + "; the first must be the smaller"
+          "scaling law: E_start "
+              + start
+              + " and E_max "
+              + most
+              + "; the first must be the smaller"
               + " and above 0");
     }
   }
@@ -76,7 +80,11 @@ public record ScalingLaw(double a, double b, double c, double d, double start, d
   private static void checkModel(double parameters, double experts) {
     if (!(parameters > 0 && Double.isFinite(parameters)) || !(experts >= 1)) {
       throw new MoeException(
-          "scaling law: " + parameters + " parameters and " + experts + " experts; give more than 0"
+          "scaling law: "
+              + parameters
+              + " parameters and "
+              + experts
+              + " experts; give more than 0"
               + " and at least 1");
     }
   }

@@ -9,8 +9,8 @@ import org.moe4j.tensor.MoeException;
 /**
  * Fits a scaling law by least squares on log L. With start and most given, the other coefficients
  * are those of a linear problem, so only these two are searched: a grid over their logarithms, then
- * steps to better neighbours that are halved where there are none. There are no random restarts; the
- * same points give the same law.
+ * steps to better neighbours that are halved where there are none. There are no random restarts;
+ * the same points give the same law.
  */
 public final class ScalingLawFit {
   private static final int FEWEST = 7;
@@ -31,7 +31,8 @@ public final class ScalingLawFit {
   /**
    * The law of this form that fits best.
    *
-   * @throws MoeException if there are fewer than seven points, or one size or number of experts alone
+   * @throws MoeException if there are fewer than seven points, or one size or number of experts
+   *     alone
    */
   public static ScalingLaw of(ScalingLaw.Form form, List<ScalingLaw.Point> points) {
     long sizes = points.stream().mapToDouble(ScalingLaw.Point::parameters).distinct().count();
@@ -130,8 +131,7 @@ public final class ScalingLawFit {
       y[i] = Math.log10(p.loss());
     }
     double[] x = LeastSquares.solve(columns, y);
-    ScalingLaw law =
-        new ScalingLaw(x[1], x[2], form.interacts() ? x[3] : 0, x[0], start, most);
+    ScalingLaw law = new ScalingLaw(x[1], x[2], form.interacts() ? x[3] : 0, x[0], start, most);
     return new Candidate(error(law, points), logStart, logMost, law);
   }
 }

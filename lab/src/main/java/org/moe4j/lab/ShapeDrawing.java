@@ -79,8 +79,7 @@ final class ShapeDrawing {
       background(g, light, random);
       AffineTransform place = new AffineTransform();
       double radius = SIZE * random.nextDouble(0.33, 0.4);
-      place.translate(
-          SIZE * random.nextDouble(0.45, 0.55), SIZE * random.nextDouble(0.45, 0.55));
+      place.translate(SIZE * random.nextDouble(0.45, 0.55), SIZE * random.nextDouble(0.45, 0.55));
       place.rotate(random.nextDouble(-0.2, 0.2));
       place.scale(radius * random.nextDouble(0.9, 1), radius);
       Area shape = outline(form(label)).createTransformedArea(place);

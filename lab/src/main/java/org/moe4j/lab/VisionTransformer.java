@@ -57,11 +57,7 @@ final class VisionTransformer implements AutoCloseable {
     this.patches = weight(store, "patches", d, input);
     this.positions =
         store.create(
-            "positions",
-            Role.EMBEDDING,
-            Init.normal(0.02),
-            ImageSet.patches(config.patch()),
-            d);
+            "positions", Role.EMBEDDING, Init.normal(0.02), ImageSet.patches(config.patch()), d);
     this.blocks = new ArrayList<>();
     for (int i = 0; i < config.feedForward().size(); i++) {
       blocks.add(block(store.under("layers." + i), i));
@@ -164,7 +160,8 @@ final class VisionTransformer implements AutoCloseable {
             .view(images, n, 3, config.heads(), d / config.heads())
             .permute(2, 0, 3, 1, 4);
     Tensor seen =
-        Ops.attention(qkv.select(0, 0), qkv.select(0, 1), qkv.select(0, 2), null, false, Double.NaN);
+        Ops.attention(
+            qkv.select(0, 0), qkv.select(0, 1), qkv.select(0, 2), null, false, Double.NaN);
     return Ops.linear(seen.transpose(1, 2).reshape(images, n, d), b.out().tensor(), null);
   }
 

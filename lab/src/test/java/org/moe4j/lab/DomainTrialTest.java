@@ -65,9 +65,7 @@ class DomainTrialTest {
     // A mixture's weights sum to one, so each domain's row is all of its tokens.
     assertThat(List.of(experts.routing().orElseThrow().layers().getFirst().counts()))
         .allSatisfy(
-            row ->
-                assertThat(Arrays.stream(row).sum())
-                    .isCloseTo(1024.0, withPercentage(1e-6)));
+            row -> assertThat(Arrays.stream(row).sum()).isCloseTo(1024.0, withPercentage(1e-6)));
 
     Map<String, Double> dense = run(TINY.with("model.placement=none"), 10).values();
     assertThat(dense.get(Quantities.FORGOTTEN.key())).isNotZero();

@@ -12,8 +12,7 @@ class EffectStripTest {
 
   @Test
   void hasADotForEachSeedAndShadesWhereTheCriterionIsMet() {
-    Metric difference =
-        new Metric("loss", "loss", Metric.Better.LOWER, Metric.Scale.DIFFERENCE, 2);
+    Metric difference = new Metric("loss", "loss", Metric.Better.LOWER, Metric.Scale.DIFFERENCE, 2);
     Criterion better = Criterion.better("ours", "theirs", difference, 0.5, 0.25);
     // Effects 0 and 1 are the ends of a line of 280 with margins of 16; their mean is its middle.
     String strip = strip(better, List.of(1.0, 0.0));

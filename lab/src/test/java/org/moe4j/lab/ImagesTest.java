@@ -42,8 +42,7 @@ class ImagesTest {
   }
 
   private static VisionConfig small(FeedForwardConfig last) {
-    return new VisionConfig(
-        8, 2, 16, ShapeDrawing.LABELS, List.of(VisionConfig.mlp(6), last));
+    return new VisionConfig(8, 2, 16, ShapeDrawing.LABELS, List.of(VisionConfig.mlp(6), last));
   }
 
   private static VisionTransformer model(FeedForwardConfig last) {
@@ -148,8 +147,7 @@ class ImagesTest {
   void gradientsAreThoseOfFiniteDifferences() {
     for (FeedForwardConfig last :
         List.of(
-            VisionConfig.mlp(6),
-            new FeedForwardConfig.Moe(moe("soft-moe", Map.of("slots", 1))))) {
+            VisionConfig.mlp(6), new FeedForwardConfig.Moe(moe("soft-moe", Map.of("slots", 1))))) {
       try (VisionTransformer model = model(last)) {
         Map<String, double[]> gradients = new HashMap<>();
         try (Scope scope = Scope.open()) {
@@ -190,8 +188,7 @@ class ImagesTest {
   void theCostIsThatOfTheParameters() {
     VisionConfig config = small(new FeedForwardConfig.Moe(moe("v-moe", Map.of())));
     Cost cost = config.cost(5);
-    try (VisionTransformer model =
-        new VisionTransformer(config, new ParameterStore(1))) {
+    try (VisionTransformer model = new VisionTransformer(config, new ParameterStore(1))) {
       assertThat(cost.parameters()).isEqualTo(model.parameters().count(p -> true));
     }
     // Three of four experts of 2 x 8 x 6 weights and 14 biases are not met.

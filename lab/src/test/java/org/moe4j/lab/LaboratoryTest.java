@@ -35,10 +35,12 @@ class LaboratoryTest {
     Results results = run(3.0, 3.3).results();
     assertThat(results.seeds()).containsExactly(1L, 2L);
     assertThat(results.arms()).allSatisfy(arm -> assertThat(arm.steps()).isEqualTo(30));
-    assertThat(results.values("ours", "loss").getFirst()).isNotEqualTo(
-        results.values("ours", "loss").getLast());
-    assertThat(results).usingRecursiveComparison().ignoringFields("seconds").isEqualTo(
-        run(3.0, 3.3).results());
+    assertThat(results.values("ours", "loss").getFirst())
+        .isNotEqualTo(results.values("ours", "loss").getLast());
+    assertThat(results)
+        .usingRecursiveComparison()
+        .ignoringFields("seconds")
+        .isEqualTo(run(3.0, 3.3).results());
   }
 
   /** A step of ours takes 10 ms and one of theirs 20, on a clock that nothing else moves. */
@@ -63,9 +65,7 @@ class LaboratoryTest {
         Synthetic.experiment(
             Arm.of("ours", "the system", ours), inTheTimeOfOurs ? slow.inTheTimeOf("ours") : slow);
     return new Laboratory(BENCH, ExperimentListener.SILENT, () -> false, clock::get)
-            .run(experiment, new Laboratory.Options(budget, 3, OptionalInt.empty()))
-            .arms()
-            .stream()
+        .run(experiment, new Laboratory.Options(budget, 3, OptionalInt.empty())).arms().stream()
             .map(ArmResult::steps)
             .toList();
   }
@@ -87,8 +87,7 @@ class LaboratoryTest {
     ExperimentListener listener =
         new ExperimentListener() {
           @Override
-          public void step(
-              String arm, long seed, int step, int steps, double loss, double share) {
+          public void step(String arm, long seed, int step, int steps, double loss, double share) {
             shares.add(share);
           }
         };
@@ -120,6 +119,7 @@ class LaboratoryTest {
     assertThat(html)
         .contains("Ours &lt;is&gt; better.", "Holds", "moe paper run S01 --steps 30 --seeds 2")
         .doesNotContain("Ours <is>");
-    assertThat(IndexPage.html(List.of(new Attempt.Done(run(3.0, 3.3))))).contains("S01.html", "1 of 1 claims hold");
+    assertThat(IndexPage.html(List.of(new Attempt.Done(run(3.0, 3.3)))))
+        .contains("S01.html", "1 of 1 claims hold");
   }
 }

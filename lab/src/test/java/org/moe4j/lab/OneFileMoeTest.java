@@ -84,21 +84,15 @@ class OneFileMoeTest {
             .form(ExpertForm.RELU)
             .balance(BalanceRegistry.named("switch"), BALANCE)
             .build();
-    try (ParameterStore store =
-            new ParameterStore(new RandomSource(1), Device.CPU, DType.F64);
+    try (ParameterStore store = new ParameterStore(new RandomSource(1), Device.CPU, DType.F64);
         Scope scope = Scope.open()) {
       MoeLayer layer = new MoeLayer(config, store);
       fill(store, "gate.weight", weights(plain, "router", "value"));
       fill(store, "w_in", weights(plain, "up", "value"));
       fill(store, "w_out", weights(plain, "down", "value"));
       Tensor input = Tensor.of(flat(x), 1, TOKENS, WIDTH).requiresGrad(true);
-      MoeOutput out =
-          layer.forward(input, TokenContext.train(1, TOKENS, new RandomSource(1)));
-      out.output()
-          .mul(Tensor.of(flat(dy), 1, TOKENS, WIDTH))
-          .sum()
-          .add(out.balance())
-          .backward();
+      MoeOutput out = layer.forward(input, TokenContext.train(1, TOKENS, new RandomSource(1)));
+      out.output().mul(Tensor.of(flat(dy), 1, TOKENS, WIDTH)).sum().add(out.balance()).backward();
       assertThat(flat(y)).containsExactly(out.output().toDoubles(), within(1e-12));
       assertThat(balance).isCloseTo(out.balance().item(), within(1e-12));
       assertThat(flat(dx)).containsExactly(gradient(input), within(1e-12));

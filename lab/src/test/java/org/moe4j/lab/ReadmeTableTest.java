@@ -9,7 +9,9 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.moe4j.lab.papers.Experiments;
 
-/** The README's table of experiments is that of the code; a failure shows the rows it should have. */
+/**
+ * The README's table of experiments is that of the code; a failure shows the rows it should have.
+ */
 class ReadmeTableTest {
   private static final Path README = Path.of("..", "README.md");
 

@@ -53,9 +53,7 @@ class ScalingLawTest {
   @Test
   void refusesTooFewPoints() {
     List<ScalingLaw.Point> six =
-        List.of(1, 2, 4, 8, 16, 32).stream()
-            .map(e -> new ScalingLaw.Point(1e6 * e, e, 3))
-            .toList();
+        List.of(1, 2, 4, 8, 16, 32).stream().map(e -> new ScalingLaw.Point(1e6 * e, e, 3)).toList();
     assertThatThrownBy(() -> ScalingLawFit.of(ScalingLaw.Form.UNIFIED, six))
         .isInstanceOf(MoeException.class)
         .hasMessageContaining("6 points");

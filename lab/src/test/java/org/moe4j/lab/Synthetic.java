@@ -37,7 +37,9 @@ final class Synthetic {
     return losses(Map.of("ours", ours, "theirs", theirs));
   }
 
-  /** A workload whose loss falls from {@code start} by a hundredth a step, a bit more by the seed. */
+  /**
+   * A workload whose loss falls from {@code start} by a hundredth a step, a bit more by the seed.
+   */
   static Workload falling(double start, Cost cost) {
     return falling(start, cost, () -> {});
   }
@@ -76,12 +78,10 @@ final class Synthetic {
 
     @Override
     public Measurement finish() {
-      List<Double> all = IntStream.range(0, steps).mapToObj(i -> loss + 0.01 * (steps - i)).toList();
+      List<Double> all =
+          IntStream.range(0, steps).mapToObj(i -> loss + 0.01 * (steps - i)).toList();
       return new Measurement(
-          Map.of(Metric.LOSS.key(), loss),
-          Map.of("loss", Curve.of(all, 5)),
-          Optional.empty(),
-          0.5);
+          Map.of(Metric.LOSS.key(), loss), Map.of("loss", Curve.of(all, 5)), Optional.empty(), 0.5);
     }
 
     @Override

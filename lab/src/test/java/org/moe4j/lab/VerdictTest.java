@@ -96,8 +96,7 @@ class VerdictTest {
   @Test
   void aClaimThatCannotFailIsRefused() {
     Experiment e = Synthetic.experiment(3, 3, Synthetic.COST);
-    assertThatThrownBy(
-            () -> Experiment.of(e.id(), "", "", e.arms(), List.of(NOT_WORSE), e.held()))
+    assertThatThrownBy(() -> Experiment.of(e.id(), "", "", e.arms(), List.of(NOT_WORSE), e.held()))
         .isInstanceOf(MoeException.class)
         .hasMessageContaining("could not fail");
     assertThatThrownBy(() -> Criterion.better("ours", "theirs", Metric.LOSS, 0.1, 0))

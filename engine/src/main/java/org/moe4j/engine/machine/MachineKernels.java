@@ -163,7 +163,6 @@ public final class MachineKernels {
     static final MethodHandle HANDLE =
         Linker.nativeLinker()
             .downcallHandle(
-                FunctionDescriptor.ofVoid(LONG, LONG, LONG, LONG),
-                Linker.Option.critical(false));
+                FunctionDescriptor.ofVoid(LONG, LONG, LONG, LONG), Linker.Option.critical(false));
   }
 }

@@ -6,9 +6,9 @@ import java.util.List;
  * A function of C's calling convention on x86-64 Linux: one panel of 64 rows of weights times a
  * fixed number of tokens.
  *
- * <p>Arguments: the address of the panel, the bytes of a row of activations, the address of an array
- * of the addresses of the tokens' rows, the address of the sums (64 floats a token). Passes run over
- * all blocks, each for some sixteens of rows.
+ * <p>Arguments: the address of the panel, the bytes of a row of activations, the address of an
+ * array of the addresses of the tokens' rows, the address of the sums (64 floats a token). Passes
+ * run over all blocks, each for some sixteens of rows.
  */
 final class TileProgram {
   private static final List<Gpr> SAVED = List.of(Gpr.RBX, Gpr.RBP, Gpr.R12, Gpr.R13, Gpr.R14);

@@ -71,8 +71,7 @@ public record Weights(
     Affine output = tensors.affine(name, shape.width(), shape.vocabulary());
     // Last, as from then on there is something to be closed.
     ExpertSource source = experts.apply(stored);
-    return new Weights(
-        shape, embedding, divisors, layers, source, norm, output, packing.late());
+    return new Weights(shape, embedding, divisors, layers, source, norm, output, packing.late());
   }
 
   /** Those of long texts if the model's context is longer than that of its training. */

@@ -74,8 +74,7 @@ class LostMappingTest {
       try (Arena arena = Arena.ofConfined();
           FileChannel channel =
               FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
-        MemorySegment mapped =
-            channel.map(FileChannel.MapMode.READ_ONLY, 0, bytes.length, arena);
+        MemorySegment mapped = channel.map(FileChannel.MapMode.READ_ONLY, 0, bytes.length, arena);
         BlockMatrix w = new BlockMatrix(type, ROWS, COLUMNS, mapped);
         for (int i = 0; i < 12; i++) {
           outcome(w, 1);

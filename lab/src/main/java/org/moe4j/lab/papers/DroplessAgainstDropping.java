@@ -35,7 +35,8 @@ final class DroplessAgainstDropping {
             Arm.of(
                 "padded",
                 "buffers of what the busiest expert gets, nothing is dropped",
-                // Eight times the even share is all tokens; buffers are no larger than they must be.
+                // Eight times the even share is all tokens; buffers are no larger than they must
+                // be.
                 layer.with("moe.dispatcher=capacity", "moe.capacity-factor=8"))),
         List.of(
             Criterion.better("dropless", "dropping", Metric.TRAINING_LOSS, 0.01, 0.002),

@@ -30,8 +30,7 @@ final class HashAgainstLearned {
                 "balanced hash",
                 "a table that gives each expert the same share of the text",
                 hash.with("moe.options.table=balanced")),
-            Arm.of(
-                "random hash", "a table made by chance", hash.with("moe.options.table=random")),
+            Arm.of("random hash", "a table made by chance", hash.with("moe.options.table=random")),
             Arm.of(
                 "dispersed hash",
                 "similar tokens go to different experts",

@@ -74,15 +74,11 @@ final class PrioritisedRouting {
                     "by confidence",
                     "patches in the order of their best gate (batch prioritised routing)",
                     arm(DropOrder.PRIORITY)),
-                Arm.of(
-                    "as they come",
-                    "patches in the order of the batch",
-                    arm(DropOrder.CHOICE))),
+                Arm.of("as they come", "patches in the order of the batch", arm(DropOrder.CHOICE))),
             List.of(
                 Criterion.better("by confidence", "as they come", LOST, 0.03, 0.01),
                 Criterion.notWorse("by confidence", "as they come", FULL, 0.01)),
-            Set.of(
-                Held.STEPS, Held.TOKENS, Held.PARAMETERS, Held.ACTIVE_PARAMETERS, Held.FLOPS))
+            Set.of(Held.STEPS, Held.TOKENS, Held.PARAMETERS, Held.ACTIVE_PARAMETERS, Held.FLOPS))
         .showing(PrioritisedRouting::figures);
   }
 
@@ -113,8 +109,7 @@ final class PrioritisedRouting {
     Capacity room = Capacity.vmoePaper(ratio, Grouping.BATCH, order);
     return trained
         .withRouters(
-            router ->
-                (x, context) -> room.apply((TokenChoice) router.route(x, context), context))
+            router -> (x, context) -> room.apply((TokenChoice) router.route(x, context), context))
         .score()
         .error();
   }

@@ -6,8 +6,9 @@ import java.util.Map;
 import org.moe4j.lab.ScalingLaw;
 
 /**
- * Validation losses at the end of training, in nats per token, of S17's dense and S-BASE models with
- * experts in every other layer and one expert for a token (the paper's published curves, seed 42).
+ * Validation losses at the end of training, in nats per token, of S17's dense and S-BASE models
+ * with experts in every other layer and one expert for a token (the paper's published curves, seed
+ * 42).
  */
 final class PublishedLosses {
   private static final double[] SIZES = {

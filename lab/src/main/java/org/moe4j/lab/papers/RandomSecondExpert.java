@@ -28,38 +28,37 @@ final class RandomSecondExpert {
             "train.learning-rate=4e-3",
             "train.min-learning-rate=4e-4");
     return Experiment.of(
-            "S05",
-            "With 2 T / E places in each expert, a balance loss and a second expert that is asked"
-                + " with a chance of twice its weight, few choices find no room, and the model is"
-                + " no worse for the second experts that were skipped.",
-            "The paper has no table of this; its translation models have up to 2048 experts and"
-                + " groups of thousands of tokens. Here are 16 experts and a group of 512 tokens."
-                + " Choices that the random draw leaves out are not asked, so they do not count as"
-                + " dropped. The arm without second experts shows what these add: in a few hundred"
-                + " steps less than seeds differ.",
-            List.of(
-                Arm.of(
-                    "random second",
-                    "the second expert is asked with a chance of twice its weight",
-                    gshard.with("moe.options.second-expert=random")),
-                Arm.of(
-                    "always second",
-                    "the second expert is always asked",
-                    gshard.with("moe.options.second-expert=all")),
-                Arm.of(
-                    "no balance loss",
-                    "the random second expert, and nothing balances",
-                    gshard.with("moe.options.second-expert=random", "moe.balance-loss=0")),
-                Arm.of(
-                    "first only",
-                    "no second expert, in evaluation neither; FLOPs are counted as if there were one",
-                    gshard.with(
-                        "moe.options.second-expert=none",
-                        "moe.options.second-expert-eval=none"))),
-            List.of(
-                Criterion.better("random second", "always second", Metric.DROPPED, 0.05, 0.02),
-                Criterion.notWorse("random second", "always second", Metric.LOSS, 0.01),
-                Criterion.better("random second", "no balance loss", Metric.DROPPED, 0.2, 0.05)),
-            Set.of(Held.STEPS, Held.TOKENS, Held.PARAMETERS, Held.ACTIVE_PARAMETERS, Held.FLOPS));
+        "S05",
+        "With 2 T / E places in each expert, a balance loss and a second expert that is asked"
+            + " with a chance of twice its weight, few choices find no room, and the model is"
+            + " no worse for the second experts that were skipped.",
+        "The paper has no table of this; its translation models have up to 2048 experts and"
+            + " groups of thousands of tokens. Here are 16 experts and a group of 512 tokens."
+            + " Choices that the random draw leaves out are not asked, so they do not count as"
+            + " dropped. The arm without second experts shows what these add: in a few hundred"
+            + " steps less than seeds differ.",
+        List.of(
+            Arm.of(
+                "random second",
+                "the second expert is asked with a chance of twice its weight",
+                gshard.with("moe.options.second-expert=random")),
+            Arm.of(
+                "always second",
+                "the second expert is always asked",
+                gshard.with("moe.options.second-expert=all")),
+            Arm.of(
+                "no balance loss",
+                "the random second expert, and nothing balances",
+                gshard.with("moe.options.second-expert=random", "moe.balance-loss=0")),
+            Arm.of(
+                "first only",
+                "no second expert, in evaluation neither; FLOPs are counted as if there were one",
+                gshard.with(
+                    "moe.options.second-expert=none", "moe.options.second-expert-eval=none"))),
+        List.of(
+            Criterion.better("random second", "always second", Metric.DROPPED, 0.05, 0.02),
+            Criterion.notWorse("random second", "always second", Metric.LOSS, 0.01),
+            Criterion.better("random second", "no balance loss", Metric.DROPPED, 0.2, 0.05)),
+        Set.of(Held.STEPS, Held.TOKENS, Held.PARAMETERS, Held.ACTIVE_PARAMETERS, Held.FLOPS));
   }
 }

@@ -29,9 +29,7 @@ final class RecurrentRouter {
             + " as what another seed makes.",
         List.of(
             Arm.of(
-                "recurrent",
-                "a state of width 16 through a GRU that all layers share",
-                recurrent),
+                "recurrent", "a state of width 16 through a GRU that all layers share", recurrent),
             Arm.of(
                 "state not passed",
                 "the same router, but in every layer the state begins empty",

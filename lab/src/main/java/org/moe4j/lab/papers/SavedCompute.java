@@ -84,8 +84,7 @@ final class SavedCompute {
       for (int i = 0; i < results.seeds().size(); i++) {
         int number = i;
         ComputeSaving dense =
-            new ComputeSaving(
-                DENSE.stream().map(results::arm).map(m -> model(m, number)).toList());
+            new ComputeSaving(DENSE.stream().map(results::arm).map(m -> model(m, number)).toList());
         factors.add(dense.factor(model(arm, number)).orElse(Double.NaN));
       }
       more = more.with(arm.name(), SAVING.key(), factors);
@@ -125,8 +124,7 @@ final class SavedCompute {
 
   private static Map<Double, String> byLoss(Results results, List<String> arms) {
     Map<Double, String> at = new TreeMap<>();
-    arms.forEach(
-        arm -> at.put(Statistics.mean(results.values(arm, Metric.LOSS.key())), arm));
+    arms.forEach(arm -> at.put(Statistics.mean(results.values(arm, Metric.LOSS.key())), arm));
     return at;
   }
 }

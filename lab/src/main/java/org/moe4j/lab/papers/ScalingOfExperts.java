@@ -30,7 +30,8 @@ final class ScalingOfExperts {
   private static final Metric PUBLISHED =
       error(LawArm.PUBLISHED, "error of the loss predicted for published models, percent");
   private static final Metric BEYOND =
-      error(LawArm.BEYOND, "error for published models of 256 and 512 experts from smaller, percent");
+      error(
+          LawArm.BEYOND, "error for published models of 256 and 512 experts from smaller, percent");
 
   private ScalingOfExperts() {}
 

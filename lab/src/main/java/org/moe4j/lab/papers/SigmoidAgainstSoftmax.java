@@ -15,8 +15,7 @@ final class SigmoidAgainstSoftmax {
 
   static Experiment experiment() {
     LanguageArm layer =
-        LanguageArm.of(
-            "moe.activation=relu", "moe.experts=16", "moe.top-k=4", "moe.expert-ffn=32");
+        LanguageArm.of("moe.activation=relu", "moe.experts=16", "moe.top-k=4", "moe.expert-ffn=32");
     return Experiment.of(
         "S29",
         "Experts that are weighed by sigmoids, each by itself, come close to a dense layer with all"

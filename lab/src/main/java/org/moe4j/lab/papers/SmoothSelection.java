@@ -16,7 +16,8 @@ import org.moe4j.lab.Results;
 /** S11: a selection of experts that has a gradient against top-k, on tasks in clusters. */
 final class SmoothSelection {
   private static final Metric ERROR =
-      metric("mse", "test error over the targets' variance", Metric.Better.LOWER, Metric.Scale.RATIO);
+      metric(
+          "mse", "test error over the targets' variance", Metric.Better.LOWER, Metric.Scale.RATIO);
   private static final Metric JUMP =
       metric(
           "jump",
@@ -35,8 +36,7 @@ final class SmoothSelection {
 
   private SmoothSelection() {}
 
-  private static Metric metric(
-      String key, String label, Metric.Better better, Metric.Scale scale) {
+  private static Metric metric(String key, String label, Metric.Better better, Metric.Scale scale) {
     return new Metric(key, label, better, scale, 3);
   }
 
@@ -67,8 +67,7 @@ final class SmoothSelection {
                     "noisy top-k",
                     "the same under learned noise",
                     MultiTaskArm.of("noisy-top-k", 2)),
-                Arm.of(
-                    "dense", "a softmax over all 8", MultiTaskArm.of("softmax-top-k", 8))),
+                Arm.of("dense", "a softmax over all 8", MultiTaskArm.of("softmax-top-k", 8))),
             List.of(
                 Criterion.better("dselect-k", "top-k", ERROR, 0.2, 0.05),
                 Criterion.better("dselect-k", "top-k", AGREEMENT, 0.3, 0.1),

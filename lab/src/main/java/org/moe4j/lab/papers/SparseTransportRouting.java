@@ -17,10 +17,7 @@ final class SparseTransportRouting {
   static Experiment experiment() {
     LanguageArm layer =
         LanguageArm.of(
-            "moe.top-k=2",
-            "moe.expert-ffn=64",
-            "moe.dispatcher=capacity",
-            "moe.capacity-factor=1");
+            "moe.top-k=2", "moe.expert-ffn=64", "moe.dispatcher=capacity", "moe.capacity-factor=1");
     LanguageArm top = layer.with("moe.router=softmax-top-k");
     return Experiment.of(
         "S23",

@@ -8,8 +8,7 @@ import java.util.function.Consumer;
  * A corpus that can be read any number of times, one document after the other, always in the same
  * order. What is read from files is not kept in memory between documents.
  */
-public sealed interface TextSource
-    permits WordNetSource, FileSource, SqlSource, MemorySource {
+public sealed interface TextSource permits WordNetSource, FileSource, SqlSource, MemorySource {
   /**
    * Hands every document to {@code sink}. Missing and blank texts are skipped and counted.
    *
