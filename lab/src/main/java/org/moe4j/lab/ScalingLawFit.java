@@ -3,7 +3,7 @@ package org.moe4j.lab;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
-import java.util.Random;
+import java.util.SplittableRandom;
 import org.moe4j.tensor.MoeException;
 
 /**
@@ -65,7 +65,7 @@ public final class ScalingLawFit {
   public static double heldOut(
       ScalingLaw.Form form, List<ScalingLaw.Point> points, int parts, long seed) {
     List<ScalingLaw.Point> shuffled = new ArrayList<>(points);
-    Collections.shuffle(shuffled, new Random(seed));
+    Collections.shuffle(shuffled, new SplittableRandom(seed));
     double sum = 0;
     for (int part = 0; part < parts; part++) {
       List<ScalingLaw.Point> seen = new ArrayList<>();

@@ -36,8 +36,8 @@ final class RouterZLossStability {
                 + " 0.1, which is far above the best one, without clipping of gradients: runs"
                 + " without the loss have logits ten times as large, and now and then a spike of the"
                 + " gradient, but they recover. So what is judged is the size of the logits and the"
-                + " loss, not the number of diverged runs. At lower rates the loss costs up to one"
-                + " percent of the validation loss.",
+                + " loss, not the number of diverged runs. At lower rates the loss cost about one"
+                + " percent of the validation loss in trials before this.",
             List.of(
                 arm("z-loss", "router z-loss of weight 0.001", 1e-3),
                 arm("none", "the same without; the z-loss is measured, not felt", MEASURED_ONLY)),
