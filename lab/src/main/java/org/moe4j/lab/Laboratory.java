@@ -202,8 +202,8 @@ public final class Laboratory {
   /** A few steps, and all that is done around them. */
   private Pace pace(Arm arm) {
     long begin = clock.getAsLong();
-    double step;
     try (Trial trial = arm.work().start(bench, 0, WARM_UP + TIMED)) {
+      double around = seconds(begin);
       for (int i = 0; i < WARM_UP; i++) {
         trial.step();
       }
@@ -211,10 +211,11 @@ public final class Laboratory {
       for (int i = 0; i < TIMED; i++) {
         trial.step();
       }
-      step = seconds(steady) / TIMED;
+      double step = seconds(steady) / TIMED;
+      long end = clock.getAsLong();
       trial.finish();
+      return new Pace(step, around + seconds(end));
     }
-    return new Pace(step, Math.max(0, seconds(begin) - (WARM_UP + TIMED) * step));
   }
 
   /** Refuses arms that should have something in common and have not. */
