@@ -46,8 +46,8 @@ public final class Bench {
     return kept(Corpus.class, key, () -> Corpus.read(config, TrainingListener.SILENT));
   }
 
-  /** What {@code make} makes, made once for {@code key}. */
-  public <T> T kept(Class<T> type, Object key, Supplier<T> make) {
+  /** What {@code make} makes, made once for {@code key}; trials that run side by side share it. */
+  public synchronized <T> T kept(Class<T> type, Object key, Supplier<T> make) {
     return type.cast(kept.computeIfAbsent(key, k -> make.get()));
   }
 }

@@ -109,6 +109,12 @@ public record Experiment(
         .orElseThrow(() -> new MoeException(id + " has no arm \"" + name + "\""));
   }
 
+  /** Whether the time of steps has a part in it, so that nothing may run beside a trial. */
+  boolean isTimed() {
+    return arms.stream().anyMatch(arm -> arm.timeOf().isPresent())
+        || criteria.stream().anyMatch(c -> c.metric().equals(Metric.STEP_TIME));
+  }
+
   /** The verdict on {@code results}. */
   public Judgement judge(Results results) {
     return Judgement.of(criteria, results);

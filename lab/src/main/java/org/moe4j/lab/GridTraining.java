@@ -9,7 +9,7 @@ import java.util.Set;
 
 /**
  * The training of a grid with one seed, which several arms read: each drives it to the step that it
- * wants, and whoever comes first does the work.
+ * wants, and whoever comes first does the work. For several threads.
  */
 final class GridTraining implements AutoCloseable {
   private final List<Trial> trials;
@@ -33,7 +33,8 @@ final class GridTraining implements AutoCloseable {
    * The training with this seed. A reader that asks again gets a new one: its time is being
    * measured.
    */
-  static GridTraining of(String reader, ModelGrid grid, Bench bench, long seed, int steps) {
+  static synchronized GridTraining of(
+      String reader, ModelGrid grid, Bench bench, long seed, int steps) {
     Map<List<Object>, GridTraining> all = bench.kept(Kept.class, GridTraining.class, Kept::new).all;
     List<Object> key = List.of(grid, seed, steps);
     GridTraining training = all.get(key);
@@ -46,7 +47,7 @@ final class GridTraining implements AutoCloseable {
   }
 
   /** The mean loss of all models in a step, counted from 0. */
-  double step(int step) {
+  synchronized double step(int step) {
     while (means.size() <= step) {
       means.add(trials.stream().mapToDouble(Trial::step).average().orElse(Double.NaN));
     }
@@ -54,7 +55,7 @@ final class GridTraining implements AutoCloseable {
   }
 
   /** The final loss on held-out text, of each model. */
-  List<Double> losses() {
+  synchronized List<Double> losses() {
     for (Trial trial : trials) {
       Measurement end = trial.finish();
       losses.add(end.values().get(Metric.LOSS.key()));
@@ -66,18 +67,18 @@ final class GridTraining implements AutoCloseable {
   }
 
   /** The mean loss over the steps. */
-  List<Double> means() {
+  synchronized List<Double> means() {
     return List.copyOf(means);
   }
 
   /** Seconds of all steps. */
-  double seconds() {
+  synchronized double seconds() {
     return seconds;
   }
 
   /** Ends models that were not trained to their end. */
   @Override
-  public void close() {
+  public synchronized void close() {
     trials.forEach(Trial::close);
     trials.clear();
   }

@@ -32,7 +32,7 @@ public record LanguageArm(
   private static final List<String> COMMON =
       List.of(
           "data.vocab-size=1024",
-          "data.sequence-length=64",
+          "data.sequence-length=32",
           "model.layers=2",
           "model.hidden=64",
           "model.heads=4",
@@ -41,9 +41,9 @@ public record LanguageArm(
           "moe.expert-ffn=128",
           "moe.experts=8",
           "moe.z-loss=0",
-          "train.batch-size=16",
-          "train.learning-rate=8e-3",
-          "train.min-learning-rate=8e-4",
+          "train.batch-size=8",
+          "train.learning-rate=4e-3",
+          "train.min-learning-rate=4e-4",
           "train.weight-decay=0.01",
           "train.precision=fp32");
 

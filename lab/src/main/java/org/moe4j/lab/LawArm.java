@@ -51,6 +51,11 @@ public record LawArm(
   }
 
   @Override
+  public Object training() {
+    return grid;
+  }
+
+  @Override
   public Trial start(Bench bench, long seed, int steps) {
     return new Fit(this, bench, seed, GridTraining.of(form.name(), grid, bench, seed, steps));
   }

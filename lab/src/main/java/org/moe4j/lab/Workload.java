@@ -18,4 +18,9 @@ public interface Workload {
    * @param steps that will be asked for
    */
   Trial start(Bench bench, long seed, int steps);
+
+  /** What is trained. Arms with an equal one share the work of a seed, which is done once. */
+  default Object training() {
+    return this;
+  }
 }

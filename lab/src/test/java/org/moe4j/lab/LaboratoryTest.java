@@ -46,7 +46,7 @@ class LaboratoryTest {
   /** A step of ours takes 10 ms and one of theirs 20, on a clock that nothing else moves. */
   @Test
   void theStepsAreThoseThatFitIntoTheBudget() {
-    assertThat(stepsOfSlow(9.5, false)).containsExactly(90, 90);
+    assertThat(stepsOfSlow(10.5, false)).containsExactly(90, 90);
     assertThat(stepsOfSlow(0.1, false)).containsExactly(20, 20);
   }
 
@@ -64,7 +64,7 @@ class LaboratoryTest {
     Experiment experiment =
         Synthetic.experiment(
             Arm.of("ours", "the system", ours), inTheTimeOfOurs ? slow.inTheTimeOf("ours") : slow);
-    return new Laboratory(BENCH, ExperimentListener.SILENT, () -> false, clock::get)
+    return new Laboratory(BENCH, ExperimentListener.SILENT, () -> false, clock::get, 1)
         .run(experiment, new Laboratory.Options(budget, 3, OptionalInt.empty())).arms().stream()
             .map(ArmResult::steps)
             .toList();

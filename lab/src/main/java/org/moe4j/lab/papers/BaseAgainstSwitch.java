@@ -14,12 +14,7 @@ final class BaseAgainstSwitch {
   private BaseAgainstSwitch() {}
 
   static Experiment experiment() {
-    LanguageArm layer =
-        LanguageArm.of(
-            "moe.activation=relu",
-            "train.batch-size=8",
-            "train.learning-rate=4e-3",
-            "train.min-learning-rate=4e-4");
+    LanguageArm layer = LanguageArm.of("moe.activation=relu");
     return Experiment.of(
             "S09",
             "Giving every expert the same number of tokens by solving an assignment needs no balance"

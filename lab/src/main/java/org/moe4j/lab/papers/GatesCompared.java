@@ -15,13 +15,7 @@ final class GatesCompared {
 
   static Experiment experiment() {
     LanguageArm layer =
-        LanguageArm.of(
-            "moe.experts=16",
-            "moe.activation=gelu",
-            "moe.balance-loss=0.01",
-            "train.batch-size=8",
-            "train.learning-rate=4e-3",
-            "train.min-learning-rate=4e-4");
+        LanguageArm.of("moe.experts=16", "moe.activation=gelu", "moe.balance-loss=0.01");
     return Experiment.of(
             "S08",
             "Gates are parts that can be exchanged: the naive one overloads a few experts, for which"

@@ -23,10 +23,7 @@ final class RandomSecondExpert {
             "moe.dispatcher=capacity",
             "moe.capacity-factor=1",
             "moe.drop-order=choice",
-            "moe.balance-loss=0.01",
-            "train.batch-size=8",
-            "train.learning-rate=4e-3",
-            "train.min-learning-rate=4e-4");
+            "moe.balance-loss=0.01");
     return Experiment.of(
         "S05",
         "With 2 T / E places in each expert, a balance loss and a second expert that is asked"

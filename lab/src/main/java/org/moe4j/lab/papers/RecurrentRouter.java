@@ -14,9 +14,7 @@ final class RecurrentRouter {
   private RecurrentRouter() {}
 
   static Experiment experiment() {
-    LanguageArm deep =
-        LanguageArm.of(
-            "model.layers=4", "train.batch-size=8", "moe.top-k=2", "moe.losses.mixtral=0.01");
+    LanguageArm deep = LanguageArm.of("model.layers=4", "moe.top-k=2", "moe.losses.mixtral=0.01");
     LanguageArm recurrent = deep.with("moe.router=rmoe", "moe.options.state-width=16");
     return Experiment.of(
         "S55",

@@ -57,7 +57,6 @@ final class RouterZLossStability {
             "moe.activation=geglu",
             "moe.balance-loss=0.01",
             "moe.z-loss=" + weight,
-            "train.batch-size=8",
             "train.learning-rate=0.1",
             "train.min-learning-rate=0.01",
             "train.clip=0");
