@@ -17,6 +17,8 @@ final class NativeRuntime {
     // libtorch's idle OpenMP threads spin before they sleep, by default for milliseconds. On a
     // machine with few cores they take these from the workers; a few microseconds are enough.
     environment("GOMP_SPINCOUNT", "500");
+    // Large products are split by Workers; a pool of the BLAS library's own only gets in their way.
+    environment("OPENBLAS_NUM_THREADS", "1");
   }
 
   private NativeRuntime() {}
