@@ -18,22 +18,28 @@ public final class MachineKernels {
   /** Tokens that a call takes at most. */
   public static final int MOST_TOKENS = Tile.MOST;
 
+  /** Rows of weights that a call of {@link #addHalves} takes at most. */
+  public static final int MOST_WEIGHTS = SumsProgram.MOST;
+
   /** Where the code of each format begins, for each number of tokens. */
   private final Map<WeightFormat, MemorySegment[]> programs;
 
   /** Where the code that packs each format begins. */
   private final Map<WeightFormat, MemorySegment> packers;
 
+  private final MemorySegment[] sums;
   private final MemorySegment quantise;
   private final MemorySegment fetch;
 
   private MachineKernels(
       Map<WeightFormat, MemorySegment[]> programs,
       Map<WeightFormat, MemorySegment> packers,
+      MemorySegment[] sums,
       MemorySegment quantise,
       MemorySegment fetch) {
     this.programs = programs;
     this.packers = packers;
+    this.sums = sums;
     this.quantise = quantise;
     this.fetch = fetch;
   }
@@ -55,6 +61,7 @@ public final class MachineKernels {
     a.align();
     int fetch = a.here();
     fetch(a);
+    int[] sums = SumsProgram.all().stream().mapToInt(program -> sums(a, program)).toArray();
     Map<WeightFormat, int[]> starts = new EnumMap<>(WeightFormat.class);
     for (WeightFormat format : WeightFormat.values()) {
       starts.put(format, programs(a, format));
@@ -69,7 +76,18 @@ public final class MachineKernels {
           packers.put(format, all[MOST_TOKENS]);
         });
     return new MachineKernels(
-        programs, packers, code, MemorySegment.ofAddress(code.address() + fetch));
+        programs,
+        packers,
+        addresses(code, sums),
+        code,
+        MemorySegment.ofAddress(code.address() + fetch));
+  }
+
+  private static int sums(Assembler a, SumsProgram program) {
+    a.align();
+    int at = a.here();
+    program.write(a);
+    return at;
   }
 
   /** Four lines of the cache at a time, from one address to another. */
@@ -141,6 +159,42 @@ public final class MachineKernels {
     call(quantise, values, row, row + rowBytes, 0);
   }
 
+  /**
+   * Adds weighted rows of half-precision numbers to sums: sum = fma(number, weight, sum), rows in
+   * order. While a row is read, memory {@code later} bytes behind it is brought near the processor.
+   *
+   * @param rows how many, at least 1, the first at {@code first}, one each {@code rowBytes}
+   * @param columns numbers to take of each, a multiple of 32
+   * @param weights rows of weights, 1 to {@link #MOST_WEIGHTS}, one each {@code wStride} floats
+   * @param w begins with the weight of the first row
+   * @param out begins with the first sum; those of another row of weights are {@code outStride}
+   *     floats further
+   */
+  public void addHalves(
+      long first,
+      int rows,
+      long rowBytes,
+      int columns,
+      MemorySegment w,
+      int wStride,
+      int weights,
+      MemorySegment out,
+      int outStride,
+      long later) {
+    MemorySegment code = sums[SumsProgram.index(weights, columns)];
+    long end = first + rows * rowBytes;
+    long sumsBytes = 4L * outStride;
+    long columnBytes = 2L * columns;
+    try {
+      SumsCall.HANDLE.invokeExact(
+          code, first, end, rowBytes, w, 4L * wStride, out, sumsBytes, columnBytes, later);
+    } catch (RuntimeException | Error thrown) {
+      throw thrown;
+    } catch (Throwable thrown) {
+      throw new AssertionError(thrown); // machine code throws nothing
+    }
+  }
+
   /** Brings memory that will be read soon near the processor. */
   public void fetch(long address, long bytes) {
     call(fetch, address, address + bytes, 0, 0);
@@ -164,5 +218,18 @@ public final class MachineKernels {
         Linker.nativeLinker()
             .downcallHandle(
                 FunctionDescriptor.ofVoid(LONG, LONG, LONG, LONG), Linker.Option.critical(false));
+  }
+
+  /** Takes arrays as they lie in the heap, which stays as it is until the call returns. */
+  private static final class SumsCall {
+    private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
+    private static final ValueLayout POINTER = ValueLayout.ADDRESS;
+
+    static final MethodHandle HANDLE =
+        Linker.nativeLinker()
+            .downcallHandle(
+                FunctionDescriptor.ofVoid(
+                    LONG, LONG, LONG, POINTER, LONG, POINTER, LONG, LONG, LONG),
+                Linker.Option.critical(true));
   }
 }
