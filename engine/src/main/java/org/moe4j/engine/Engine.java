@@ -17,6 +17,7 @@ import org.moe4j.engine.gguf.GgufFile;
 import org.moe4j.engine.gguf.Metadata;
 import org.moe4j.engine.kernel.CachedHeads;
 import org.moe4j.engine.kernel.Packing;
+import org.moe4j.engine.kernel.Rows;
 import org.moe4j.engine.kernel.Workers;
 import org.moe4j.engine.model.AttentionShape;
 import org.moe4j.engine.model.Forward;
@@ -309,7 +310,7 @@ public final class Engine implements AutoCloseable {
 
   private Outcome outcome(Addition a, List<float[]> logits) {
     Optional<String> damage = a.sequence().cache().damage();
-    boolean finite = logits.stream().allMatch(Engine::finite);
+    boolean finite = logits.stream().allMatch(Rows::finite);
     if (damage.isEmpty() && finite) {
       return new Outcome(logits, Optional.empty());
     }
@@ -319,14 +320,6 @@ public final class Engine implements AutoCloseable {
         Optional.of(
             new EngineException(
                 file.path() + ": " + what + "; its weights are damaged or too large")));
-  }
-
-  private static boolean finite(float[] logits) {
-    int most = 0;
-    for (float x : logits) {
-      most = Math.max(most, Float.floatToRawIntBits(x) & Integer.MAX_VALUE);
-    }
-    return most < Float.floatToRawIntBits(Float.POSITIVE_INFINITY);
   }
 
   private void check(Addition addition) {

@@ -123,17 +123,18 @@ public final class MachineKernels {
   }
 
   /**
-   * A panel of 64 rows of weights times some rows of activations.
+   * Panels of 64 rows of weights that follow one another, times some rows of activations.
    *
    * @param tokens how many, 1 to {@link #MOST_TOKENS}
-   * @param panel address of the panel
+   * @param panel address of the first panel
+   * @param bytes of all panels
    * @param rowBytes of a row of activations, see {@link ByteRecord}
    * @param rows address of the addresses of the rows
-   * @param out address of the sums, 64 floats for each row
+   * @param out address of the sums, 64 floats for each row, of one panel after the other
    */
   public void multiply(
-      WeightFormat format, int tokens, long panel, long rowBytes, long rows, long out) {
-    call(programs.get(format)[tokens - 1], panel, rowBytes, rows, out);
+      WeightFormat format, int tokens, long panel, long bytes, long rowBytes, long rows, long out) {
+    call(programs.get(format)[tokens - 1], panel, rowBytes, rows, out, panel + bytes);
   }
 
   /**
@@ -145,7 +146,7 @@ public final class MachineKernels {
    * @param places address of 32 ints, the bytes from the first row to each
    */
   public void pack(WeightFormat format, long stored, long rowBytes, long packed, long places) {
-    call(packers.get(format), stored, packed, stored + rowBytes, places);
+    call(packers.get(format), stored, packed, stored + rowBytes, places, 0);
   }
 
   /**
@@ -156,7 +157,7 @@ public final class MachineKernels {
    * @param rowBytes of all its records
    */
   public void quantise(long values, long row, long rowBytes) {
-    call(quantise, values, row, row + rowBytes, 0);
+    call(quantise, values, row, row + rowBytes, 0, 0);
   }
 
   /**
@@ -197,12 +198,12 @@ public final class MachineKernels {
 
   /** Brings memory that will be read soon near the processor. */
   public void fetch(long address, long bytes) {
-    call(fetch, address, address + bytes, 0, 0);
+    call(fetch, address, address + bytes, 0, 0, 0);
   }
 
-  private static void call(MemorySegment code, long a, long b, long c, long d) {
+  private static void call(MemorySegment code, long a, long b, long c, long d, long e) {
     try {
-      Call.HANDLE.invokeExact(code, a, b, c, d);
+      Call.HANDLE.invokeExact(code, a, b, c, d, e);
     } catch (RuntimeException | Error thrown) {
       throw thrown;
     } catch (Throwable thrown) {
@@ -217,7 +218,8 @@ public final class MachineKernels {
     static final MethodHandle HANDLE =
         Linker.nativeLinker()
             .downcallHandle(
-                FunctionDescriptor.ofVoid(LONG, LONG, LONG, LONG), Linker.Option.critical(false));
+                FunctionDescriptor.ofVoid(LONG, LONG, LONG, LONG, LONG),
+                Linker.Option.critical(false));
   }
 
   /** Takes arrays as they lie in the heap, which stays as it is until the call returns. */

@@ -98,7 +98,7 @@ final class CachedAttention {
    */
   void store(int layer, HiddenStates states, float[] k, int kStride, float[] v, int vStride) {
     Workers.Job job = (head, worker) -> storeHead(layer, states, head, k, kStride, v, vStride);
-    if (states.count() * kStride < 1024) {
+    if (states.count() * kStride < 512) {
       for (int head = 0; head < keyHeads; head++) {
         job.run(head, 0);
       }
