@@ -17,7 +17,6 @@ import org.moe4j.engine.gguf.GgufFile;
 import org.moe4j.engine.gguf.Metadata;
 import org.moe4j.engine.kernel.CachedHeads;
 import org.moe4j.engine.kernel.Packing;
-import org.moe4j.engine.kernel.Rows;
 import org.moe4j.engine.kernel.Workers;
 import org.moe4j.engine.model.AttentionShape;
 import org.moe4j.engine.model.Forward;
@@ -310,7 +309,7 @@ public final class Engine implements AutoCloseable {
 
   private Outcome outcome(Addition a, List<float[]> logits) {
     Optional<String> damage = a.sequence().cache().damage();
-    boolean finite = logits.stream().allMatch(Rows::finite);
+    boolean finite = logits.stream().allMatch(Engine::finite);
     if (damage.isEmpty() && finite) {
       return new Outcome(logits, Optional.empty());
     }
@@ -320,6 +319,14 @@ public final class Engine implements AutoCloseable {
         Optional.of(
             new EngineException(
                 file.path() + ": " + what + "; its weights are damaged or too large")));
+  }
+
+  private static boolean finite(float[] logits) {
+    int most = 0;
+    for (float x : logits) {
+      most = Math.max(most, Float.floatToRawIntBits(x) & Integer.MAX_VALUE);
+    }
+    return most < Float.floatToRawIntBits(Float.POSITIVE_INFINITY);
   }
 
   private void check(Addition addition) {

@@ -6,7 +6,6 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
-import org.moe4j.engine.kernel.Rows;
 
 /** Chooses the tokens of one text by its {@link Sampling}. */
 public final class Sampler {
@@ -40,7 +39,7 @@ public final class Sampler {
    */
   public int next(float[] logits) {
     float[] z = penalised(logits);
-    int best = Rows.largest(z);
+    int best = likeliest(z);
     if (!(z[best] > Float.NEGATIVE_INFINITY)) {
       throw new EngineException(
           "no token can be chosen: each is forbidden by the logit bias, or has no number as logit");
@@ -69,6 +68,19 @@ public final class Sampler {
           z[token] = turned - count * p.frequency() - p.presence();
         });
     return z;
+  }
+
+  private static int likeliest(float[] z) {
+    int best = 0;
+    float most = z[0];
+    for (int i = 1; i < z.length; i++) {
+      float x = z[i];
+      if (x > most) {
+        most = x;
+        best = i;
+      }
+    }
+    return best;
   }
 
   private int drawn(float[] z, float most) {

@@ -13,10 +13,4 @@ interface RowKernels {
 
   /** See {@link Rows#turn}. */
   void turn(float[] x, int at, float[] cosines, float[] sines, int angles, int half);
-
-  /** See {@link Rows#finite}. */
-  boolean finite(float[] x);
-
-  /** See {@link Rows#largest}. */
-  int largest(float[] x);
 }

@@ -2,9 +2,6 @@ package org.moe4j.engine.kernel;
 
 /** Rows number by number: the fallback, and what vectors must equal. */
 final class RowScalars implements RowKernels {
-  /** The bits of infinity; those of NaN are above them. */
-  static final int INFINITE = 0x7f800000;
-
   @Override
   public void squares(float[] x, int at, int count, double[] sums) {
     for (int i = 0; i < count; i++) {
@@ -48,32 +45,5 @@ final class RowScalars implements RowKernels {
       x[at + i] = a * cosines[angles + i] - b * sines[angles + i];
       x[at + half + i] = a * sines[angles + i] + b * cosines[angles + i];
     }
-  }
-
-  @Override
-  public boolean finite(float[] x) {
-    return finite(x, 0);
-  }
-
-  /** Numbers {@code from} and following. */
-  static boolean finite(float[] x, int from) {
-    int most = 0;
-    for (int i = from; i < x.length; i++) {
-      most = Math.max(most, Float.floatToRawIntBits(x[i]) & Integer.MAX_VALUE);
-    }
-    return most < INFINITE;
-  }
-
-  @Override
-  public int largest(float[] x) {
-    int best = 0;
-    float most = Float.NEGATIVE_INFINITY;
-    for (int i = 0; i < x.length; i++) {
-      if (x[i] > most) {
-        most = x[i];
-        best = i;
-      }
-    }
-    return best;
   }
 }

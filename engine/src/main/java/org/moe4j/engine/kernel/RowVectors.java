@@ -1,13 +1,10 @@
 package org.moe4j.engine.kernel;
 
 import static org.moe4j.engine.kernel.Vectors.F;
-import static org.moe4j.engine.kernel.Vectors.I;
 import static org.moe4j.engine.kernel.Vectors.L;
 
 import jdk.incubator.vector.DoubleVector;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.IntVector;
-import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
@@ -69,48 +66,5 @@ final class RowVectors implements RowKernels {
       a.mul(sine).add(b.mul(cosine)).intoArray(x, at + half + i);
     }
     RowScalars.turn(x, at, cosines, sines, angles, half, i);
-  }
-
-  @Override
-  public boolean finite(float[] x) {
-    IntVector most = IntVector.zero(I);
-    int i = 0;
-    for (; i + L <= x.length; i += L) {
-      IntVector bits = FloatVector.fromArray(F, x, i).reinterpretAsInts();
-      most = most.max(bits.and(Integer.MAX_VALUE));
-    }
-    return most.reduceLanes(VectorOperators.MAX) < RowScalars.INFINITE && RowScalars.finite(x, i);
-  }
-
-  @Override
-  public int largest(float[] x) {
-    FloatVector most = FloatVector.broadcast(F, Float.NEGATIVE_INFINITY);
-    IntVector places = IntVector.zero(I);
-    IntVector place = IntVector.zero(I).addIndex(1);
-    int i = 0;
-    for (; i + L <= x.length; i += L) {
-      FloatVector y = FloatVector.fromArray(F, x, i);
-      VectorMask<Float> more = y.compare(VectorOperators.GT, most);
-      most = most.blend(y, more);
-      places = places.blend(place, more.cast(I));
-      place = place.add(L);
-    }
-    int best = 0;
-    float top = Float.NEGATIVE_INFINITY;
-    for (int lane = 0; lane < L; lane++) {
-      float y = most.lane(lane);
-      int at = places.lane(lane);
-      if (y > top || (y == top && at < best)) {
-        top = y;
-        best = at;
-      }
-    }
-    for (; i < x.length; i++) {
-      if (x[i] > top) {
-        top = x[i];
-        best = i;
-      }
-    }
-    return best;
   }
 }

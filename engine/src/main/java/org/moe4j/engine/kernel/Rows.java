@@ -36,14 +36,4 @@ public final class Rows {
   public static void turn(float[] x, int at, float[] cosines, float[] sines, int angles, int half) {
     KernelChoice.ROWS.turn(x, at, cosines, sines, angles, half);
   }
-
-  /** Whether all numbers are finite. */
-  public static boolean finite(float[] x) {
-    return KernelChoice.ROWS.finite(x);
-  }
-
-  /** The index of the largest number, the first of equal ones; 0 if none is above -infinity. */
-  public static int largest(float[] x) {
-    return KernelChoice.ROWS.largest(x);
-  }
 }

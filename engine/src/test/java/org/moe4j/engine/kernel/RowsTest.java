@@ -3,7 +3,6 @@ package org.moe4j.engine.kernel;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import java.util.Arrays;
 import java.util.Random;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -75,39 +74,6 @@ class RowsTest {
       assertThat(Math.sin(turned - from)).isCloseTo(Math.sin(angles[2 + i]), within(1e-5));
       assertThat(Math.hypot(x[3 + i], x[3 + half + i]))
           .isCloseTo(Math.hypot(before[3 + i], before[3 + half + i]), within(1e-5));
-    }
-  }
-
-  @ParameterizedTest
-  @ValueSource(ints = {1, 7, 16, 50, 133})
-  void theFirstOfTheLargest(int count) {
-    for (RowKernels rows : new RowKernels[] {VECTORS, PLAIN}) {
-      float[] x = new float[count];
-      assertThat(rows.largest(x)).isZero();
-      Arrays.fill(x, Float.NEGATIVE_INFINITY);
-      assertThat(rows.largest(x)).isZero();
-      for (int i = count - 1; i >= 0; i -= 3) {
-        x[i] = 5;
-        assertThat(rows.largest(x)).isEqualTo(i);
-        x[(i * 7) % count] = Float.NaN;
-        x[i] = 5;
-      }
-      x[count / 2] = Float.POSITIVE_INFINITY;
-      assertThat(rows.largest(x)).isEqualTo(count / 2);
-    }
-  }
-
-  @ParameterizedTest
-  @ValueSource(ints = {1, 7, 16, 50, 133})
-  void anyNumberThatIsNotFinite(int count) {
-    for (RowKernels rows : new RowKernels[] {VECTORS, PLAIN}) {
-      for (int i = 0; i < count; i++) {
-        float[] x = random(count, 6);
-        x[(i + 1) % count] = -Float.MAX_VALUE;
-        assertThat(rows.finite(x)).isTrue();
-        x[i] = i % 3 == 0 ? Float.NaN : i % 3 == 1 ? 1f / 0 : -1f / 0;
-        assertThat(rows.finite(x)).isFalse();
-      }
     }
   }
 }
