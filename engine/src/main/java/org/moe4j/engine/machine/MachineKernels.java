@@ -11,8 +11,8 @@ import java.util.Map;
 import org.moe4j.engine.EngineException;
 
 /**
- * Products of packed matrices by machine code. Addresses are taken as they are: whoever gives them
- * keeps what lies there until the call returns.
+ * Products of packed matrices, and sums of attention, by machine code. Addresses are taken as they
+ * are: whoever gives them keeps what lies there until the call returns.
  */
 public final class MachineKernels {
   /** Tokens that a call takes at most. */
