@@ -95,12 +95,22 @@ public final class Activations {
 
   /** Rounds row {@code r} to 8 bits; call it after its floats are set and before it is used. */
   public void quantise(int r) {
-    Arrays.fill(values, at(r) + columns, at(r) + stride, 0f);
+    quantise(r, 0, columns);
+  }
+
+  /**
+   * The same for {@code count} numbers of it: whole blocks of 32, or up to its end.
+   *
+   * @param from a multiple of 32
+   */
+  public void quantise(int r, int from, int count) {
+    int end = Math.ceilDiv(from + count, BLOCK) * BLOCK;
+    Arrays.fill(values, at(r) + from + count, at(r) + end, 0f);
     if (bytes.isPresent()) {
-      bytes.get().quantise(values, at(r), r);
+      bytes.get().quantise(values, at(r), r, from, end);
       return;
     }
-    for (int b = 0; b < blocks(); b++) {
+    for (int b = from / BLOCK; b < end / BLOCK; b++) {
       block(at(r) + b * BLOCK, blocksAt(r) + b);
     }
   }

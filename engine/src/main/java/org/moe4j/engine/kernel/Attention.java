@@ -1,6 +1,5 @@
 package org.moe4j.engine.kernel;
 
-import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 
 /** Functions of attention's scores, and the feed-forward's activation. */
@@ -40,11 +39,6 @@ public final class Attention {
       sum += s;
     }
     return sum;
-  }
-
-  /** Says that a head's keys and values in a page will be read soon. */
-  public static void fetch(MemorySegment page, long at, long bytes) {
-    MachineChoice.fetch(page.address() + at, bytes);
   }
 
   /** e^x as everywhere in attention. */

@@ -4,28 +4,26 @@ import java.lang.foreign.MemorySegment;
 
 /** The inner loops of attention; every implementation and width gives the same bits. */
 interface AttentionKernels {
-  /** See {@link CachedHeads#scores}, of {@link HalfHeads}. */
-  void halfScores(
-      MemorySegment page, long at, int size, float[] q, int rows, float[] out, int to, int stride);
-
-  /** See {@link CachedHeads#values}, of {@link HalfHeads}; {@code half} ints for a position. */
-  void halfValues(
+  /** See {@link HalfRows#add}. */
+  void addHalves(
       MemorySegment page,
-      long at,
-      int half,
+      long first,
+      int width,
+      int columns,
       float[] w,
       int wAt,
       int wStride,
-      int rows,
+      int weights,
       int from,
       int to,
       float[] out,
-      int outAt);
+      int outAt,
+      int outStride);
 
   /**
-   * See {@link CachedHeads#scores}, of {@link LatentHeads}; {@code half} ints for a position. Of
-   * each product 16 sums over every sixteenth int are made of the ints' low and high numbers, then
-   * added as in {@link Tree}.
+   * See {@link CachedHeads#scores}, of {@link LatentHeads} of twice {@code half} numbers. Of each
+   * product 16 sums over every sixteenth number are made, of each half of a key; those of the
+   * second half are added to those of the first, then all as in {@link Tree}.
    */
   void latentScores(
       MemorySegment page, long at, int half, float[] q, int rows, float[] out, int to, int stride);

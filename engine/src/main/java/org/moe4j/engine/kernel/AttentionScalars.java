@@ -6,47 +6,36 @@ import java.util.Arrays;
 
 /** Attention number by number: the fallback, and what vectors must equal. */
 final class AttentionScalars implements AttentionKernels {
-  private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
   @Override
-  public void halfScores(
-      MemorySegment page, long at, int size, float[] q, int rows, float[] out, int to, int stride) {
-    for (int r = 0; r < rows; r++) {
-      for (int i = 0; i < CachedHeads.PAGE; i++) {
-        float sum = 0;
-        for (int d = 0; d < size; d++) {
-          int both = page.get(INT, at + d * 128L + i % 32 * 4L);
-          sum = Math.fma(Numbers.half(both, i >= 32), q[r * size + d], sum);
+  public void addHalves(
+      MemorySegment page,
+      long first,
+      int width,
+      int columns,
+      float[] w,
+      int wAt,
+      int wStride,
+      int weights,
+      int from,
+      int to,
+      float[] out,
+      int outAt,
+      int outStride) {
+    for (int r = 0; r < weights; r++) {
+      for (int i = from; i < to; i++) {
+        float weight = w[wAt + r * wStride + i];
+        for (int c = 0; c < columns; c++) {
+          int sum = outAt + r * outStride + c;
+          out[sum] = Math.fma(half(page, first + 2L * i * width + 2L * c), weight, out[sum]);
         }
-        out[to + r * stride + i] = sum;
       }
     }
   }
 
-  @Override
-  public void halfValues(
-      MemorySegment page,
-      long at,
-      int half,
-      float[] w,
-      int wAt,
-      int wStride,
-      int rows,
-      int from,
-      int to,
-      float[] out,
-      int outAt) {
-    for (int r = 0; r < rows; r++) {
-      for (int p = from; p < to; p++) {
-        float weight = w[wAt + r * wStride + p];
-        for (int i = 0; i < 2 * half; i++) {
-          int both = page.get(INT, at + ((long) p * half + i % half) * 4);
-          int sum = outAt + r * 2 * half + i;
-          out[sum] = Math.fma(Numbers.half(both, i >= half), weight, out[sum]);
-        }
-      }
-    }
+  private static float half(MemorySegment page, long at) {
+    return Float.float16ToFloat(page.get(ValueLayout.JAVA_SHORT_UNALIGNED, at));
   }
 
   @Override
@@ -59,10 +48,10 @@ final class AttentionScalars implements AttentionKernels {
         Arrays.fill(low, 0f);
         Arrays.fill(high, 0f);
         for (int i = 0; i < half; i++) {
-          int both = page.get(INT, at + ((long) p * half + i) * 4);
+          long number = at + 4L * p * half + 2L * i;
           int y = r * 2 * half + i;
-          low[i % 16] = Math.fma(Numbers.half(both, false), q[y], low[i % 16]);
-          high[i % 16] = Math.fma(Numbers.half(both, true), q[y + half], high[i % 16]);
+          low[i % 16] = Math.fma(half(page, number), q[y], low[i % 16]);
+          high[i % 16] = Math.fma(half(page, number + 2L * half), q[y + half], high[i % 16]);
         }
         for (int i = 0; i < 16; i++) {
           low[i] += high[i];

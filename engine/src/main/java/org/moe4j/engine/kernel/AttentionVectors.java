@@ -14,44 +14,34 @@ import jdk.incubator.vector.VectorOperators;
  */
 final class AttentionVectors implements AttentionKernels {
   @Override
-  public void halfScores(
-      MemorySegment page, long at, int size, float[] q, int rows, float[] out, int to, int stride) {
-    long keys = page.address() + at;
-    int r = 0;
-    for (; r + 4 <= rows; r += 4) {
-      for (int lane = 0; lane < 32; lane += L) {
-        int sums = to + r * stride + lane;
-        HalfVectors.fourScores(keys + lane * 4L, size, q, r * size, out, sums, stride);
-      }
-    }
-    for (; r < rows; r++) {
-      for (int lane = 0; lane < 32; lane += 2 * L) {
-        HalfVectors.scores(keys + lane * 4L, size, q, r * size, out, to + r * stride + lane);
-      }
-    }
-  }
-
-  @Override
-  public void halfValues(
+  public void addHalves(
       MemorySegment page,
-      long at,
-      int half,
+      long first,
+      int width,
+      int columns,
       float[] w,
       int wAt,
       int wStride,
-      int rows,
+      int weights,
       int from,
       int to,
       float[] out,
-      int outAt) {
-    long values = page.address() + at;
-    if (rows != 4) {
-      HalfVectors.values(values, half, w, wAt, from, to, out, outAt);
-      return;
+      int outAt,
+      int outStride) {
+    long bytes = 2L * width;
+    long row = page.address() + first + from * bytes;
+    int count = to - from;
+    int r = 0;
+    for (; r + 4 <= weights; r += 4) {
+      int w0 = wAt + r * wStride + from;
+      for (int c = 0; c < columns; c += 2 * L) {
+        int sums = outAt + r * outStride + c;
+        HalfVectors.four(row + 2L * c, bytes, w, w0, wStride, count, out, sums, outStride);
+      }
     }
-    for (int lane = 0; lane < half; lane += L) {
-      long first = values + lane * 4L;
-      HalfVectors.fourValues(first, half, w, wAt, wStride, from, to, out, outAt + lane);
+    for (; r < weights; r++) {
+      int w0 = wAt + r * wStride + from;
+      HalfVectors.one(row, bytes, columns, w, w0, count, out, outAt + r * outStride);
     }
   }
 
@@ -117,17 +107,21 @@ final class AttentionVectors implements AttentionKernels {
       int outAt) {
     long values = page.address() + at;
     long units = page.address() + scales;
-    if (rows != 4) {
-      ByteVectors.values(values, quarter, w, wAt, units, from, to, out, outAt);
-      return;
-    }
-    for (int lane = 0; lane < quarter; lane += L) {
-      long first = values + lane * 4L;
-      for (int pair = 0; pair < 2; pair++) {
-        int sums = outAt + lane + 2 * pair * quarter;
-        ByteVectors.fourValues(
-            first, 24 - 16 * pair, quarter, w, wAt, wStride, units, from, to, out, sums);
+    int r = 0;
+    for (; r + 4 <= rows; r += 4) {
+      for (int lane = 0; lane < quarter; lane += L) {
+        long first = values + lane * 4L;
+        int w0 = wAt + r * wStride;
+        for (int pair = 0; pair < 2; pair++) {
+          int sums = outAt + r * 4 * quarter + lane + 2 * pair * quarter;
+          ByteVectors.fourValues(
+              first, 24 - 16 * pair, quarter, w, w0, wStride, units, from, to, out, sums);
+        }
       }
+    }
+    for (; r < rows; r++) {
+      int sums = outAt + r * 4 * quarter;
+      ByteVectors.values(values, quarter, w, wAt + r * wStride, units, from, to, out, sums);
     }
   }
 

@@ -18,7 +18,8 @@ record ByteHeads(int keySize, int valueSize) implements CachedHeads {
     return Math.ceilDiv(valueSize, 64) * 16;
   }
 
-  private long values() {
+  @Override
+  public long values() {
     return keySize * 64L;
   }
 
@@ -71,7 +72,16 @@ record ByteHeads(int keySize, int valueSize) implements CachedHeads {
 
   @Override
   public void scores(
-      MemorySegment page, long at, float[] q, int rows, float[] out, int to, int stride) {
+      MemorySegment page,
+      long at,
+      float[] q,
+      int rows,
+      int count,
+      float[] out,
+      int to,
+      int stride,
+      long next) {
+    fetch(rows, next);
     long scales = at + scales();
     KernelChoice.ATTENTION.byteScores(page, at, scales, keySize, q, rows, out, to, stride);
   }
@@ -87,10 +97,19 @@ record ByteHeads(int keySize, int valueSize) implements CachedHeads {
       int from,
       int to,
       float[] out,
-      int outAt) {
+      int outAt,
+      long next) {
+    fetch(rows, next);
     long first = at + values();
     long scales = at + scales() + PAGE * 4L;
     KernelChoice.ATTENTION.byteValues(
         page, first, scales, quarter(), w, wAt, wStride, rows, from, to, out, outAt);
+  }
+
+  /** Memory is faster in long runs: of one query, what is read comes before it is computed with. */
+  private void fetch(int rows, long next) {
+    if (rows == 1) {
+      MachineChoice.fetch(next, values());
+    }
   }
 }

@@ -36,7 +36,7 @@ final class ByteRows {
   }
 
   long rowBytes() {
-    return (long) columns / Activations.BLOCK * ByteRecord.BYTES;
+    return records(columns);
   }
 
   /** Where a row lies, as long as this object lives and nothing more is reserved. */
@@ -46,14 +46,24 @@ final class ByteRows {
     return memory.address() + from;
   }
 
-  /** Rounds a row of numbers to 8 bits, by the rule of {@link Activations}. */
-  void quantise(float[] values, int at, int row) {
+  /**
+   * Rounds numbers {@code from} to {@code to - 1} of a row to 8 bits, by the rule of {@link
+   * Activations}.
+   *
+   * @param values the row's numbers, from index {@code at}
+   * @param from a multiple of 32, as {@code to}
+   */
+  void quantise(float[] values, int at, int row, int from, int to) {
     MemorySegment copy = VALUES.get();
     if (copy.byteSize() < 4L * columns) {
       copy = allocate(4L * columns);
       VALUES.set(copy);
     }
-    MemorySegment.copy(values, at, copy, ValueLayout.JAVA_FLOAT, 0, columns);
-    kernels.quantise(copy.address(), address(row), rowBytes());
+    MemorySegment.copy(values, at + from, copy, ValueLayout.JAVA_FLOAT, 0, to - from);
+    kernels.quantise(copy.address(), address(row) + records(from), records(to - from));
+  }
+
+  private static long records(int numbers) {
+    return (long) numbers / Activations.BLOCK * ByteRecord.BYTES;
   }
 }

@@ -30,6 +30,9 @@ public sealed interface CachedHeads permits HalfHeads, ByteHeads, LatentHeads {
   /** Bytes of a page of one head, keys and values: a multiple of 64. */
   long bytes();
 
+  /** Bytes from a head's keys to its values. */
+  long values();
+
   /** Numbers that sums of values take: those of a value and room behind it. */
   int room();
 
@@ -37,20 +40,32 @@ public sealed interface CachedHeads permits HalfHeads, ByteHeads, LatentHeads {
   void store(MemorySegment page, long at, int position, float[] k, int kAt, float[] v, int vAt);
 
   /**
-   * Products of queries with all keys of a page.
+   * Products of queries with keys of a page.
    *
    * @param q {@code rows} queries, one behind the other
-   * @param out receives {@value #PAGE} products from {@code to} on, {@code stride} numbers further
-   *     for each query
+   * @param count how many products are wanted; some up to {@value #PAGE} may be made beside them
+   * @param out receives the products from {@code to} on, {@code stride} numbers further for each
+   *     query
+   * @param next address of what will be read next
    */
-  void scores(MemorySegment page, long at, float[] q, int rows, float[] out, int to, int stride);
+  void scores(
+      MemorySegment page,
+      long at,
+      float[] q,
+      int rows,
+      int count,
+      float[] out,
+      int to,
+      int stride,
+      long next);
 
   /**
    * Adds the weighted values of positions {@code from} to {@code to - 1} of a page.
    *
    * @param w weight of position 0 at {@code wAt}, of the next row {@code wStride} numbers further
-   * @param rows 1 or 4
+   * @param rows of weights
    * @param out sums of the first row from {@code outAt} on, of the next one {@link #room} further
+   * @param next address of what will be read next
    */
   void values(
       MemorySegment page,
@@ -62,5 +77,6 @@ public sealed interface CachedHeads permits HalfHeads, ByteHeads, LatentHeads {
       int from,
       int to,
       float[] out,
-      int outAt);
+      int outAt,
+      long next);
 }

@@ -15,6 +15,7 @@ final class KernelChoice {
 
   static final Q4Kernels Q4 = VECTORS ? new Q4Vectors() : new Q4Scalars();
   static final FloatKernels FLOATS = VECTORS ? new FloatVectors() : new FloatScalars();
+  static final RowKernels ROWS = VECTORS ? new RowVectors() : new RowScalars();
   static final AttentionKernels ATTENTION =
       VECTORS ? new AttentionVectors() : new AttentionScalars();
 

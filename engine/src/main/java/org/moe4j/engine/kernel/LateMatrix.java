@@ -70,6 +70,20 @@ final class LateMatrix implements Matrix {
     packed.multiply(panel, x, rows, from, count, out);
   }
 
+  @Override
+  public int multiply(
+      int panel, int most, Activations x, int[] rows, int from, int count, float[] out) {
+    int kept = 0;
+    while (kept < most && kept(panel + kept)) {
+      kept++;
+    }
+    if (kept == 0) {
+      multiply(panel, x, rows, from, count, out);
+      return 1;
+    }
+    return packed.multiply(panel, kept, x, rows, from, count, out);
+  }
+
   /** Whether a panel is packed for good. */
   boolean kept(int panel) {
     return uses[panel] == Use.MORE;

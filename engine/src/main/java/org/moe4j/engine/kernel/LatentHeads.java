@@ -5,20 +5,21 @@ import java.lang.foreign.ValueLayout;
 
 /**
  * Keys in half precision whose first numbers are the values: latent vectors, each followed by its
- * rotated key. By position: {@code half} ints, number i with dimensions i and i + {@code half}.
+ * rotated key. By position: a row of dimensions for each.
  *
  * @param size numbers of a key, a multiple of 32
  */
 record LatentHeads(int size) implements CachedHeads {
   private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
 
-  private int half() {
-    return size / 2;
-  }
-
   @Override
   public long bytes() {
     return 2L * PAGE * size;
+  }
+
+  @Override
+  public long values() {
+    return 0;
   }
 
   @Override
@@ -29,16 +30,24 @@ record LatentHeads(int size) implements CachedHeads {
   @Override
   public void store(
       MemorySegment page, long at, int position, float[] k, int kAt, float[] v, int vAt) {
-    long key = at + 4L * position * half();
+    long key = at + 2L * position * size;
     for (int d = 0; d < size; d++) {
-      page.set(SHORT, key + d % half() * 4L + d / half() * 2L, Float.floatToFloat16(k[kAt + d]));
+      page.set(SHORT, key + 2L * d, Float.floatToFloat16(k[kAt + d]));
     }
   }
 
   @Override
   public void scores(
-      MemorySegment page, long at, float[] q, int rows, float[] out, int to, int stride) {
-    KernelChoice.ATTENTION.latentScores(page, at, half(), q, rows, out, to, stride);
+      MemorySegment page,
+      long at,
+      float[] q,
+      int rows,
+      int count,
+      float[] out,
+      int to,
+      int stride,
+      long next) {
+    KernelChoice.ATTENTION.latentScores(page, at, size / 2, q, rows, out, to, stride);
   }
 
   @Override
@@ -52,8 +61,8 @@ record LatentHeads(int size) implements CachedHeads {
       int from,
       int to,
       float[] out,
-      int outAt) {
-    KernelChoice.ATTENTION.halfValues(
-        page, at, half(), w, wAt, wStride, rows, from, to, out, outAt);
+      int outAt,
+      long next) {
+    HalfRows.add(page, at, size, size, w, wAt, wStride, rows, from, to, out, outAt, size, next);
   }
 }

@@ -1,15 +1,11 @@
 package org.moe4j.engine.kernel;
 
-import static org.moe4j.engine.kernel.Vectors.ALL;
 import static org.moe4j.engine.kernel.Vectors.F;
-import static org.moe4j.engine.kernel.Vectors.I;
 import static org.moe4j.engine.kernel.Vectors.L;
-import static org.moe4j.engine.kernel.Vectors.LE;
-import static org.moe4j.engine.kernel.Vectors.highHalf;
 import static org.moe4j.engine.kernel.Vectors.lowHalf;
+import static org.moe4j.engine.kernel.Vectors.shorts;
 
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.IntVector;
 
 /** The loops of {@link AttentionVectors} over {@link LatentHeads}. */
 final class LatentVectors {
@@ -49,9 +45,10 @@ final class LatentVectors {
     FloatVector a = FloatVector.zero(F);
     FloatVector b = a;
     for (int i = lane; i < half; i += 16) {
-      IntVector both = IntVector.fromMemorySegment(I, ALL, key + i * 4L, LE);
-      a = lowHalf(both).fma(FloatVector.fromArray(F, q, q0 + i), a);
-      b = highHalf(both).fma(FloatVector.fromArray(F, q, q0 + half + i), b);
+      FloatVector low = lowHalf(shorts(key + i * 2L));
+      FloatVector high = lowHalf(shorts(key + (half + i) * 2L));
+      a = low.fma(FloatVector.fromArray(F, q, q0 + i), a);
+      b = high.fma(FloatVector.fromArray(F, q, q0 + half + i), b);
     }
     a.add(b).intoArray(sums, at);
   }
@@ -66,9 +63,8 @@ final class LatentVectors {
     FloatVector b2 = a0;
     FloatVector b3 = a0;
     for (int i = lane; i < half; i += 16) {
-      IntVector both = IntVector.fromMemorySegment(I, ALL, key + i * 4L, LE);
-      FloatVector low = lowHalf(both);
-      FloatVector high = highHalf(both);
+      FloatVector low = lowHalf(shorts(key + i * 2L));
+      FloatVector high = lowHalf(shorts(key + (half + i) * 2L));
       int y = q0 + i;
       a0 = low.fma(FloatVector.fromArray(F, q, y), a0);
       b0 = high.fma(FloatVector.fromArray(F, q, y + half), b0);

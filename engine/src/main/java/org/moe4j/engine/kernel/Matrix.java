@@ -31,6 +31,21 @@ public interface Matrix {
    */
   void multiply(int panel, Activations x, int[] rows, int from, int count, float[] out);
 
+  /**
+   * The same for panels that follow one another, as many as can be had at once: what lies between
+   * two calls costs as much as memory gives some kilobytes in.
+   *
+   * @param most panels that are wanted
+   * @param out receives {@code count * PANEL} numbers of each panel in turn; as long as for one at
+   *     least
+   * @return for how many panels, at least one
+   */
+  default int multiply(
+      int panel, int most, Activations x, int[] rows, int from, int count, float[] out) {
+    multiply(panel, x, rows, from, count, out);
+    return 1;
+  }
+
   /** How many panels it has. */
   default int panels() {
     return Math.ceilDiv(rows(), PANEL);

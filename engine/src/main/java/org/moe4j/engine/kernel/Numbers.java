@@ -44,9 +44,4 @@ final class Numbers {
   static float silu(float x) {
     return x / (1f + exp(-x));
   }
-
-  /** The half-precision number in the low or high 16 bits of an int. */
-  static float half(int both, boolean high) {
-    return Float.float16ToFloat((short) (high ? both >>> 16 : both));
-  }
 }

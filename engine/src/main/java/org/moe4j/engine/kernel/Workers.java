@@ -29,6 +29,17 @@ public final class Workers implements AutoCloseable {
     void run(int index, int worker);
   }
 
+  /** Numbered pieces of work that follow one another. */
+  @FunctionalInterface
+  public interface Jobs {
+    /**
+     * Does jobs {@code from} to {@code to - 1}.
+     *
+     * @param worker as of {@link Job}
+     */
+    void run(int from, int to, int worker);
+  }
+
   private final Thread[] threads;
   private final AtomicIntegerArray asleep;
   private final AtomicInteger next = new AtomicInteger();
@@ -36,7 +47,7 @@ public final class Workers implements AutoCloseable {
   private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
   private volatile int epoch;
   private volatile boolean closed;
-  private Job job = (index, worker) -> {};
+  private Jobs work = (from, to, worker) -> {};
   private int count;
   private int together = 1;
 
@@ -58,23 +69,23 @@ public final class Workers implements AutoCloseable {
   /**
    * Does jobs 0 to {@code jobs - 1}, in any order and by any thread, and returns after the last.
    */
-  public void run(int jobs, Job work) {
-    run(jobs, 1, work);
+  public void run(int jobs, Job job) {
+    run(jobs, 1, (from, to, worker) -> job.run(from, worker));
   }
 
   /**
-   * The same with {@code chunk} jobs that follow one another for a thread at a time: what they read
-   * lies side by side, and memory is faster in long runs.
+   * The same with up to {@code chunk} jobs that follow one another for a thread at a time: what
+   * they read lies side by side, and memory is faster in long runs.
    */
   @SuppressWarnings("NonAtomicVolatileUpdate") // only the caller writes it
-  public void run(int jobs, int chunk, Job work) {
-    if (jobs <= 1 || threads.length == 0) {
-      for (int i = 0; i < jobs; i++) {
-        work.run(i, 0);
+  public void run(int jobs, int chunk, Jobs some) {
+    if (jobs <= chunk || threads.length == 0) {
+      for (int i = 0; i < jobs; i += chunk) {
+        some.run(i, Math.min(i + chunk, jobs), 0);
       }
       return;
     }
-    job = work;
+    work = some;
     count = jobs;
     together = chunk;
     next.set(0);
@@ -106,9 +117,7 @@ public final class Workers implements AutoCloseable {
     try {
       int chunk = together;
       for (int first = next.getAndAdd(chunk); first < count; first = next.getAndAdd(chunk)) {
-        for (int i = first; i < Math.min(first + chunk, count); i++) {
-          job.run(i, worker);
-        }
+        work.run(first, Math.min(first + chunk, count), worker);
       }
     } catch (RuntimeException | Error e) {
       failure.compareAndSet(null, e);

@@ -38,6 +38,10 @@ final class Assembler extends CodeBuffer {
     }
   }
 
+  void add(Gpr to, Gpr from) {
+    registers(0x01, from, to);
+  }
+
   void cmp(Gpr left, Gpr right) {
     registers(0x39, right, left);
   }

@@ -11,12 +11,15 @@ import java.util.Map;
 import org.moe4j.engine.EngineException;
 
 /**
- * Products of packed matrices by machine code. Addresses are taken as they are: whoever gives them
- * keeps what lies there until the call returns.
+ * Products of packed matrices, and sums of attention, by machine code. Addresses are taken as they
+ * are: whoever gives them keeps what lies there until the call returns.
  */
 public final class MachineKernels {
   /** Tokens that a call takes at most. */
   public static final int MOST_TOKENS = Tile.MOST;
+
+  /** Rows of weights that a call of {@link #addHalves} takes at most. */
+  public static final int MOST_WEIGHTS = SumsProgram.MOST;
 
   /** Where the code of each format begins, for each number of tokens. */
   private final Map<WeightFormat, MemorySegment[]> programs;
@@ -24,16 +27,19 @@ public final class MachineKernels {
   /** Where the code that packs each format begins. */
   private final Map<WeightFormat, MemorySegment> packers;
 
+  private final MemorySegment[] sums;
   private final MemorySegment quantise;
   private final MemorySegment fetch;
 
   private MachineKernels(
       Map<WeightFormat, MemorySegment[]> programs,
       Map<WeightFormat, MemorySegment> packers,
+      MemorySegment[] sums,
       MemorySegment quantise,
       MemorySegment fetch) {
     this.programs = programs;
     this.packers = packers;
+    this.sums = sums;
     this.quantise = quantise;
     this.fetch = fetch;
   }
@@ -55,6 +61,7 @@ public final class MachineKernels {
     a.align();
     int fetch = a.here();
     fetch(a);
+    int[] sums = SumsProgram.all().stream().mapToInt(program -> sums(a, program)).toArray();
     Map<WeightFormat, int[]> starts = new EnumMap<>(WeightFormat.class);
     for (WeightFormat format : WeightFormat.values()) {
       starts.put(format, programs(a, format));
@@ -69,7 +76,18 @@ public final class MachineKernels {
           packers.put(format, all[MOST_TOKENS]);
         });
     return new MachineKernels(
-        programs, packers, code, MemorySegment.ofAddress(code.address() + fetch));
+        programs,
+        packers,
+        addresses(code, sums),
+        code,
+        MemorySegment.ofAddress(code.address() + fetch));
+  }
+
+  private static int sums(Assembler a, SumsProgram program) {
+    a.align();
+    int at = a.here();
+    program.write(a);
+    return at;
   }
 
   /** Four lines of the cache at a time, from one address to another. */
@@ -105,17 +123,18 @@ public final class MachineKernels {
   }
 
   /**
-   * A panel of 64 rows of weights times some rows of activations.
+   * Panels of 64 rows of weights that follow one another, times some rows of activations.
    *
    * @param tokens how many, 1 to {@link #MOST_TOKENS}
-   * @param panel address of the panel
+   * @param panel address of the first panel
+   * @param bytes of all panels
    * @param rowBytes of a row of activations, see {@link ByteRecord}
    * @param rows address of the addresses of the rows
-   * @param out address of the sums, 64 floats for each row
+   * @param out address of the sums, 64 floats for each row, of one panel after the other
    */
   public void multiply(
-      WeightFormat format, int tokens, long panel, long rowBytes, long rows, long out) {
-    call(programs.get(format)[tokens - 1], panel, rowBytes, rows, out);
+      WeightFormat format, int tokens, long panel, long bytes, long rowBytes, long rows, long out) {
+    call(programs.get(format)[tokens - 1], panel, rowBytes, rows, out, panel + bytes);
   }
 
   /**
@@ -127,7 +146,7 @@ public final class MachineKernels {
    * @param places address of 32 ints, the bytes from the first row to each
    */
   public void pack(WeightFormat format, long stored, long rowBytes, long packed, long places) {
-    call(packers.get(format), stored, packed, stored + rowBytes, places);
+    call(packers.get(format), stored, packed, stored + rowBytes, places, 0);
   }
 
   /**
@@ -138,17 +157,53 @@ public final class MachineKernels {
    * @param rowBytes of all its records
    */
   public void quantise(long values, long row, long rowBytes) {
-    call(quantise, values, row, row + rowBytes, 0);
+    call(quantise, values, row, row + rowBytes, 0, 0);
+  }
+
+  /**
+   * Adds weighted rows of half-precision numbers to sums: sum = fma(number, weight, sum), rows in
+   * order. While a row is read, memory {@code later} bytes behind it is brought near the processor.
+   *
+   * @param rows how many, at least 1, the first at {@code first}, one each {@code rowBytes}
+   * @param columns numbers to take of each, a multiple of 32
+   * @param weights rows of weights, 1 to {@link #MOST_WEIGHTS}, one each {@code wStride} floats
+   * @param w begins with the weight of the first row
+   * @param out begins with the first sum; those of another row of weights are {@code outStride}
+   *     floats further
+   */
+  public void addHalves(
+      long first,
+      int rows,
+      long rowBytes,
+      int columns,
+      MemorySegment w,
+      int wStride,
+      int weights,
+      MemorySegment out,
+      int outStride,
+      long later) {
+    MemorySegment code = sums[SumsProgram.index(weights, columns)];
+    long end = first + rows * rowBytes;
+    long sumsBytes = 4L * outStride;
+    long columnBytes = 2L * columns;
+    try {
+      SumsCall.HANDLE.invokeExact(
+          code, first, end, rowBytes, w, 4L * wStride, out, sumsBytes, columnBytes, later);
+    } catch (RuntimeException | Error thrown) {
+      throw thrown;
+    } catch (Throwable thrown) {
+      throw new AssertionError(thrown); // machine code throws nothing
+    }
   }
 
   /** Brings memory that will be read soon near the processor. */
   public void fetch(long address, long bytes) {
-    call(fetch, address, address + bytes, 0, 0);
+    call(fetch, address, address + bytes, 0, 0, 0);
   }
 
-  private static void call(MemorySegment code, long a, long b, long c, long d) {
+  private static void call(MemorySegment code, long a, long b, long c, long d, long e) {
     try {
-      Call.HANDLE.invokeExact(code, a, b, c, d);
+      Call.HANDLE.invokeExact(code, a, b, c, d, e);
     } catch (RuntimeException | Error thrown) {
       throw thrown;
     } catch (Throwable thrown) {
@@ -163,6 +218,20 @@ public final class MachineKernels {
     static final MethodHandle HANDLE =
         Linker.nativeLinker()
             .downcallHandle(
-                FunctionDescriptor.ofVoid(LONG, LONG, LONG, LONG), Linker.Option.critical(false));
+                FunctionDescriptor.ofVoid(LONG, LONG, LONG, LONG, LONG),
+                Linker.Option.critical(false));
+  }
+
+  /** Takes arrays as they lie in the heap, which stays as it is until the call returns. */
+  private static final class SumsCall {
+    private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
+    private static final ValueLayout POINTER = ValueLayout.ADDRESS;
+
+    static final MethodHandle HANDLE =
+        Linker.nativeLinker()
+            .downcallHandle(
+                FunctionDescriptor.ofVoid(
+                    LONG, LONG, LONG, POINTER, LONG, POINTER, LONG, LONG, LONG),
+                Linker.Option.critical(true));
   }
 }

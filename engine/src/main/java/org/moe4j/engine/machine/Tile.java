@@ -36,6 +36,9 @@ record Tile(int tokens, int sixteens, int first) {
   /** Bytes of a row. */
   static final Gpr END = Gpr.RSI;
 
+  /** Behind the last panel. */
+  static final Gpr PANELS_END = Gpr.R15;
+
   /** Where the sums go. */
   static final Gpr OUT = Gpr.RCX;
 

@@ -1,5 +1,6 @@
 package org.moe4j.engine.model;
 
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.function.IntBinaryOperator;
 import org.moe4j.engine.cache.Cache;
@@ -23,6 +24,9 @@ final class CachedAttention {
 
   /** Queries that go through the pages together. */
   private static final int ROWS = 16;
+
+  /** Rows whose weights a value is read for at once. */
+  private static final int TOGETHER = 8;
 
   /** The largest number of half precision. */
   private static final float MOST = 65504;
@@ -79,13 +83,22 @@ final class CachedAttention {
   }
 
   /**
+   * A page of a span.
+   *
+   * @param at where the head begins in it
+   * @param p its first position in the span
+   * @param next address of the values that are read after it
+   */
+  private record Piece(MemorySegment page, long at, int p, long next) {}
+
+  /**
    * Keeps the keys and values of a layer.
    *
    * @param k of each token the keys of all heads, {@code kStride} numbers from one to the next
    */
   void store(int layer, HiddenStates states, float[] k, int kStride, float[] v, int vStride) {
     Workers.Job job = (head, worker) -> storeHead(layer, states, head, k, kStride, v, vStride);
-    if (states.count() * kStride < 1024) {
+    if (states.count() * kStride < 512) {
       for (int head = 0; head < keyHeads; head++) {
         job.run(head, 0);
       }
@@ -246,6 +259,7 @@ final class CachedAttention {
   private void span(int layer, HiddenStates states, Tile tile, int span, Scratch s, Partial to) {
     CachedHeads heads = tile.cache().layout().heads();
     long at = tile.cache().layout().at(layer, tile.keyHead());
+    long values = at + heads.values();
     int rows = tile.rows();
     int first = SPAN;
     int last = 0;
@@ -258,24 +272,33 @@ final class CachedAttention {
         last = Math.max(last, s.to[r]);
       }
     }
-    // memory is faster in long runs: of one query, what is read comes before it is computed with
-    for (int p = first / PAGE * PAGE; rows == 1 && p < last; p += PAGE) {
-      Attention.fetch(tile.cache().page((span * SPAN + p) / PAGE), at, heads.bytes());
-    }
-    for (int p = first / PAGE * PAGE; p < last; p += PAGE) {
-      heads.scores(
-          tile.cache().page((span * SPAN + p) / PAGE), at, s.queries, rows, s.scores, p, SPAN);
+    int start = first / PAGE * PAGE;
+    for (int p = start; p < last; p += PAGE) {
+      boolean more = p + PAGE < last;
+      long next = more ? address(tile, span, p + PAGE, at) : address(tile, span, start, values);
+      MemorySegment page = page(tile, span, p);
+      heads.scores(page, at, s.queries, rows, Math.min(PAGE, last - p), s.scores, p, SPAN, next);
     }
     softmax(rows, shape.scale(), s, to);
     if (to.values.length < ROWS * heads.room()) {
       to.values = new float[ROWS * heads.room()];
     }
     Arrays.fill(to.values, 0, rows * heads.room(), 0f);
-    for (int p = first / PAGE * PAGE; p < last; p += PAGE) {
-      for (int r = 0; r < rows; r += 4) {
-        values(tile.cache(), (span * SPAN + p) / PAGE, at, r, Math.min(4, rows - r), p, s, to);
+    for (int p = start; p < last; p += PAGE) {
+      int next = p + PAGE < last ? p + PAGE : start;
+      Piece piece = new Piece(page(tile, span, p), at, p, address(tile, span, next, values));
+      for (int r = 0; r < rows; r += TOGETHER) {
+        values(heads, piece, r, Math.min(TOGETHER, rows - r), s, to);
       }
     }
+  }
+
+  private static MemorySegment page(Tile tile, int span, int p) {
+    return tile.cache().page((span * SPAN + p) / PAGE);
+  }
+
+  private static long address(Tile tile, int span, int p, long at) {
+    return page(tile, span, p).address() + at;
   }
 
   private static void softmax(int rows, float scale, Scratch s, Partial to) {
@@ -291,57 +314,44 @@ final class CachedAttention {
     }
   }
 
-  /** Four rows at once where all see a position; what some alone see before and behind, alone. */
+  /** Rows at once where all see a position; what some alone see before and behind, alone. */
   private static void values(
-      Cache cache, int page, long at, int row, int rows, int p, Scratch s, Partial to) {
+      CachedHeads heads, Piece piece, int row, int rows, Scratch s, Partial to) {
     int common = 0;
     int end = PAGE;
     for (int r = row; r < row + rows; r++) {
-      common = Math.max(common, Math.min(PAGE, s.from[r] - p));
-      end = Math.min(end, Math.max(0, s.to[r] - p));
+      common = Math.max(common, Math.min(PAGE, s.from[r] - piece.p()));
+      end = Math.min(end, Math.max(0, s.to[r] - piece.p()));
     }
-    if (rows < 4 || end <= common) {
+    if (end <= common) {
       common = PAGE;
       end = PAGE;
     }
-    single(cache, page, at, row, rows, p, 0, common, s, to);
-    if (common < end) {
-      CachedHeads heads = cache.layout().heads();
-      heads.values(
-          cache.page(page),
-          at,
-          s.scores,
-          row * SPAN + p,
-          SPAN,
-          4,
-          common,
-          end,
-          to.values,
-          row * heads.room());
+    for (int r = row; r < row + rows; r++) {
+      int stop = Math.min(common, s.to[r] - piece.p());
+      sum(heads, piece, r, 1, Math.max(0, s.from[r] - piece.p()), stop, s, to);
     }
-    single(cache, page, at, row, rows, p, end, PAGE, s, to);
+    sum(heads, piece, row, rows, common, end, s, to);
+    for (int r = row; r < row + rows; r++) {
+      sum(heads, piece, r, 1, end, Math.min(PAGE, s.to[r] - piece.p()), s, to);
+    }
   }
 
-  private static void single(
-      Cache cache,
-      int page,
-      long at,
-      int row,
-      int rows,
-      int p,
-      int from,
-      int end,
-      Scratch s,
-      Partial to) {
-    CachedHeads heads = cache.layout().heads();
-    for (int r = row; r < row + rows; r++) {
-      int begin = Math.max(from, s.from[r] - p);
-      int stop = Math.min(end, s.to[r] - p);
-      if (begin < stop) {
-        int out = r * heads.room();
-        int w = r * SPAN + p;
-        heads.values(cache.page(page), at, s.scores, w, SPAN, 1, begin, stop, to.values, out);
-      }
+  private static void sum(
+      CachedHeads heads, Piece piece, int row, int rows, int from, int end, Scratch s, Partial to) {
+    if (from < end) {
+      heads.values(
+          piece.page(),
+          piece.at(),
+          s.scores,
+          row * SPAN + piece.p(),
+          SPAN,
+          rows,
+          from,
+          end,
+          to.values,
+          row * heads.room(),
+          piece.next());
     }
   }
 
@@ -374,8 +384,9 @@ final class CachedAttention {
         sum = sum * share + Attention.exp(sink - most);
       }
       int at = result.place().applyAsInt(tile.token() + r / tile.heads(), head);
+      float factor = share / sum;
       for (int d = 0; d < shape.valueSize(); d++) {
-        result.to()[at + d] = all.values[r * room + d] * share / sum;
+        result.to()[at + d] = all.values[r * room + d] * factor;
       }
     }
   }

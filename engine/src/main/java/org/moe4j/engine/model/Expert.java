@@ -16,6 +16,11 @@ public record Expert(Matrix gate, Matrix up, Matrix down, Biases biases) {
     this(gate, up, down, Biases.NONE);
   }
 
+  /** The last product. */
+  Affine affineDown() {
+    return new Affine(down, biases.down());
+  }
+
   /** Bytes of memory. */
   public long bytes() {
     return gate.bytes() + up.bytes() + down.bytes();

@@ -3,8 +3,8 @@ package org.moe4j.engine.model;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
-import java.util.stream.IntStream;
 import org.moe4j.engine.kernel.Activations;
+import org.moe4j.engine.kernel.Rows;
 import org.moe4j.engine.model.ExpertSource.Ready;
 import org.moe4j.engine.model.Layer.Router;
 import org.moe4j.engine.model.Layer.Shared;
@@ -84,10 +84,7 @@ final class FeedForward {
   }
 
   private void routed(int index, Activations input, HiddenStates states) {
-    int[] busy =
-        IntStream.range(0, shape.mixture().experts())
-            .filter(e -> routing.start(e + 1) > routing.start(e))
-            .toArray();
+    int[] busy = routing.busy();
     int[] starts = new int[busy.length + 1];
     for (int i = 0; i < busy.length; i++) {
       starts[i + 1] = routing.start(busy[i] + 1);
@@ -107,13 +104,8 @@ final class FeedForward {
     int width = shape.width();
     Arrays.fill(mixed, t * width, (t + 1) * width, 0f);
     for (int i = 0; i < shape.mixture().used(); i++) {
-      add(routing.weight(t, i), out, routing.place(t, i) * width, mixed, t * width, width);
-    }
-  }
-
-  private static void add(float weight, float[] x, int at, float[] to, int first, int count) {
-    for (int d = 0; d < count; d++) {
-      to[first + d] += weight * x[at + d];
+      float weight = routing.weight(t, i);
+      Rows.add(mixed, t * width, weight, out, routing.place(t, i) * width, width);
     }
   }
 
@@ -127,9 +119,7 @@ final class FeedForward {
         (t, worker) -> {
           float weight =
               gate.isPresent() ? (float) (1 / (1 + StrictMath.exp(-(double) gates[t]))) : 1;
-          for (int d = t * width; d < (t + 1) * width; d++) {
-            mixed[d] += weight * out[d];
-          }
+          Rows.add(mixed, t * width, weight, out, t * width, width);
         });
   }
 }

@@ -24,7 +24,6 @@ public final class Forward {
   private final AttentionBlock attention;
   private final FeedForward feedForward;
   private final int placesOfAToken;
-  private float[] all = {};
 
   /** Steps through {@code model} on {@code workers}. */
   public Forward(Weights model, Workers workers) {
@@ -72,13 +71,14 @@ public final class Forward {
     int[] tokens = wanted.build().toArray();
     Activations input = states.normalised(model.norm(), tokens);
     int numbers = Math.multiplyExact(tokens.length, shape.vocabulary());
-    if (all.length < numbers) {
-      all = new float[numbers];
-    }
+    float[] all = new float[numbers];
     products.multiply(input, tokens.length, List.of(model.output()), List.of(all));
     float scale = shape.scales().logits();
     for (int i = 0; scale != 1 && i < numbers; i++) {
       all[i] *= scale;
+    }
+    if (tokens.length == 1) {
+      return new float[][] {all};
     }
     float[][] logits = new float[tokens.length][];
     for (int i = 0; i < tokens.length; i++) {

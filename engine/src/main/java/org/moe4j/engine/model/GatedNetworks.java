@@ -1,8 +1,6 @@
 package org.moe4j.engine.model;
 
-import java.util.Arrays;
 import java.util.List;
-import java.util.stream.IntStream;
 import org.moe4j.engine.kernel.Activations;
 import org.moe4j.engine.kernel.Attention;
 import org.moe4j.engine.kernel.Matrix;
@@ -55,57 +53,86 @@ final class GatedNetworks {
    */
   void run(Activations input, int[] rows, int[] starts, int[] which, List<Expert> networks) {
     int panels = networks.getFirst().gate().panels();
-    int[] places =
-        Arrays.stream(which).flatMap(p -> IntStream.range(starts[p], starts[p + 1])).toArray();
-    int each = Math.ceilDiv(places.length, networks.size());
+    int places = 0;
+    for (int p : which) {
+      places += starts[p + 1] - starts[p];
+    }
+    int each = Math.ceilDiv(places, networks.size());
     int jobs = networks.size() * panels;
     products
         .workers()
         .run(
             jobs,
             Math.ceilDiv(products.chunk(networks.getFirst().gate(), each, jobs), 2),
-            (job, worker) -> {
-              int i = job / panels;
-              int from = starts[which[i]];
-              int count = starts[which[i] + 1] - from;
-              gateUp(networks.get(i), job % panels, input, rows, from, count, worker);
+            (begin, end, worker) -> {
+              for (int job = begin; job < end; ) {
+                int i = job / panels;
+                int from = starts[which[i]];
+                int count = starts[which[i] + 1] - from;
+                int most = Math.min(end, (i + 1) * panels) - job;
+                Expert network = networks.get(i);
+                job += gateUp(network, job % panels, most, input, rows, from, count, worker);
+              }
             });
-    products.each(places.length, (i, worker) -> hidden.quantise(places[i]));
     int downPanels = networks.getFirst().down().panels();
     products
         .workers()
         .run(
             networks.size() * downPanels,
             products.chunk(networks.getFirst().down(), each, networks.size() * downPanels),
-            (job, worker) -> {
-              int i = job / downPanels;
-              int from = starts[which[i]];
-              int count = starts[which[i] + 1] - from;
-              Matrix m = networks.get(i).down();
-              float[] scratch = products.scratch(worker);
-              m.multiply(job % downPanels, hidden, products.rows(), from, count, scratch);
-              Products.shift(scratch, count, networks.get(i).biases().down(), job % downPanels);
-              Products.scatter(scratch, count, m, job % downPanels, out, from);
+            (begin, end, worker) -> {
+              for (int job = begin; job < end; ) {
+                int i = job / downPanels;
+                int from = starts[which[i]];
+                int count = starts[which[i] + 1] - from;
+                int most = Math.min(end, (i + 1) * downPanels) - job;
+                Affine down = networks.get(i).affineDown();
+                int panel = job % downPanels;
+                job += products.multiply(down, panel, most, hidden, from, count, out, from, worker);
+              }
             });
   }
 
-  private void gateUp(
-      Expert network, int panel, Activations input, int[] rows, int from, int count, int worker) {
+  /**
+   * Hidden numbers of a panel, and perhaps some following ones.
+   *
+   * @return how many panels, {@code most} at most
+   */
+  private int gateUp(
+      Expert network,
+      int panel,
+      int most,
+      Activations input,
+      int[] rows,
+      int from,
+      int count,
+      int worker) {
     float[] gate = products.scratch(worker);
     float[] up = products.scratch2(worker);
-    network.gate().multiply(panel, input, rows, from, count, gate);
-    network.up().multiply(panel, input, rows, from, count, up);
-    Products.shift(gate, count, network.biases().gate(), panel);
-    Products.shift(up, count, network.biases().up(), panel);
-    if (clamped) {
-      clamp(gate, up, count * Matrix.PANEL);
+    int some = network.gate().multiply(panel, most, input, rows, from, count, gate);
+    int done = network.up().multiply(panel, some, input, rows, from, count, up);
+    for (int i = 0; i < done; i++) {
+      int at = i * count * Matrix.PANEL;
+      Products.shift(gate, at, count, network.biases().gate(), panel + i);
+      Products.shift(up, at, count, network.biases().up(), panel + i);
     }
-    Attention.swiglu(gate, 0, up, 0, count * Matrix.PANEL);
-    int at = panel * Matrix.PANEL;
-    int numbers = Math.min(Matrix.PANEL, hiddenWidth - at);
+    if (clamped) {
+      clamp(gate, up, done * count * Matrix.PANEL);
+    }
+    Attention.swiglu(gate, 0, up, 0, done * count * Matrix.PANEL);
+    for (int i = 0; i < done; i++) {
+      keep(gate, i * count * Matrix.PANEL, (panel + i) * Matrix.PANEL, from, count);
+    }
+    return done;
+  }
+
+  /** Puts a panel's numbers into places {@code from} and following, in 8 bits too. */
+  private void keep(float[] numbers, int first, int column, int from, int count) {
+    int width = Math.min(Matrix.PANEL, hiddenWidth - column);
     for (int i = 0; i < count; i++) {
-      int to = hidden.at(from + i) + at;
-      System.arraycopy(gate, i * Matrix.PANEL, hidden.values(), to, numbers);
+      int to = hidden.at(from + i) + column;
+      System.arraycopy(numbers, first + i * Matrix.PANEL, hidden.values(), to, width);
+      hidden.quantise(from + i, column, width);
     }
   }
 

@@ -4,6 +4,7 @@ import org.moe4j.engine.cache.Cache;
 import org.moe4j.engine.gguf.Dequantise;
 import org.moe4j.engine.gguf.GgufTensor;
 import org.moe4j.engine.kernel.Activations;
+import org.moe4j.engine.kernel.Rows;
 
 /**
  * The tokens of a step on their way through the layers: the residual stream of each, and its place
@@ -96,9 +97,7 @@ final class HiddenStates {
 
   /** Adds row {@code t} of {@code rows} to token {@code t}. */
   void add(int t, float[] rows) {
-    float scale = shape.scales().residual();
-    for (int i = t * shape.width(); i < (t + 1) * shape.width(); i++) {
-      x[i] += scale * rows[i];
-    }
+    int at = t * shape.width();
+    Rows.add(x, at, shape.scales().residual(), rows, at, shape.width());
   }
 }

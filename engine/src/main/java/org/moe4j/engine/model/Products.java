@@ -10,6 +10,9 @@ import org.moe4j.engine.kernel.Workers;
 final class Products {
   private static final long CHUNK_BYTES = 1 << 18;
 
+  /** Panels of one row whose products a thread has room for. */
+  private static final int TOGETHER = 16;
+
   private final Workers workers;
   private final float[][] first;
   private final float[][] second;
@@ -31,9 +34,10 @@ final class Products {
     if (rows.length < places) {
       rows = IntStream.range(0, places).toArray();
     }
-    for (int w = 0; w < workers.count() && first[w].length < count * Matrix.PANEL; w++) {
-      first[w] = new float[count * Matrix.PANEL];
-      second[w] = new float[count * Matrix.PANEL];
+    int room = Math.max(TOGETHER, count) * Matrix.PANEL;
+    for (int w = 0; w < workers.count() && first[w].length < room; w++) {
+      first[w] = new float[room];
+      second[w] = new float[room];
     }
   }
 
@@ -46,7 +50,7 @@ final class Products {
     return rows;
   }
 
-  /** Memory of a thread for one panel's products. */
+  /** Memory of a thread for products of one panel at least. */
   float[] scratch(int worker) {
     return first[worker];
   }
@@ -88,17 +92,47 @@ final class Products {
     workers.run(
         panels,
         chunk(products.getFirst().matrix(), n, panels),
-        (job, worker) -> {
+        (begin, end, worker) -> {
           int which = 0;
-          int panel = job;
-          while (panel >= products.get(which).matrix().panels()) {
-            panel -= products.get(which++).matrix().panels();
+          int panel = begin;
+          for (int job = begin; job < end; ) {
+            while (panel >= products.get(which).matrix().panels()) {
+              panel -= products.get(which++).matrix().panels();
+            }
+            Affine product = products.get(which);
+            int most = Math.min(end - job, product.matrix().panels() - panel);
+            int done = multiply(product, panel, most, from, 0, n, to.get(which), 0, worker);
+            panel += done;
+            job += done;
           }
-          Matrix m = products.get(which).matrix();
-          m.multiply(panel, from, rows, 0, n, first[worker]);
-          shift(first[worker], n, products.get(which).bias(), panel);
-          scatter(first[worker], n, m, panel, to.get(which), 0);
         });
+  }
+
+  /**
+   * Products of a matrix's panel, and perhaps some following ones, with rows {@code row} and
+   * following of {@code x}.
+   *
+   * @param place the row of {@code to} that receives the first product
+   * @return how many panels, {@code most} at most
+   */
+  int multiply(
+      Affine product,
+      int panel,
+      int most,
+      Activations x,
+      int row,
+      int count,
+      float[] to,
+      int place,
+      int worker) {
+    float[] sums = first[worker];
+    int done = product.matrix().multiply(panel, most, x, rows, row, count, sums);
+    for (int i = 0; i < done; i++) {
+      int at = i * count * Matrix.PANEL;
+      shift(sums, at, count, product.bias(), panel + i);
+      scatter(sums, at, count, product.matrix(), panel + i, to, place);
+    }
+    return done;
   }
 
   /**
@@ -117,7 +151,7 @@ final class Products {
         (i, worker) -> {
           Matrix m = products.get(i).matrix();
           m.multiply(0, from, rows, 0, n, first[worker]);
-          shift(first[worker], n, products.get(i).bias(), 0);
+          shift(first[worker], 0, n, products.get(i).bias(), 0);
           for (int t = 0; t < n; t++) {
             int at = t * all + i * before;
             System.arraycopy(first[worker], t * Matrix.PANEL, to, at, m.rows());
@@ -125,22 +159,23 @@ final class Products {
         });
   }
 
-  /** Adds a bias, if there is one, to a panel's products. */
-  static void shift(float[] panel, int n, float[] bias, int index) {
+  /** Adds a bias, if there is one, to a panel's products with {@code n} rows. */
+  static void shift(float[] products, int first, int n, float[] bias, int index) {
     int width = Math.min(Matrix.PANEL, bias.length - index * Matrix.PANEL);
     for (int i = 0; i < n; i++) {
       for (int d = 0; d < width; d++) {
-        panel[i * Matrix.PANEL + d] += bias[index * Matrix.PANEL + d];
+        products[first + i * Matrix.PANEL + d] += bias[index * Matrix.PANEL + d];
       }
     }
   }
 
   /** Puts a panel's products into rows {@code row} and following of a whole product. */
-  static void scatter(float[] from, int n, Matrix m, int panel, float[] to, int row) {
+  private static void scatter(
+      float[] from, int first, int n, Matrix m, int panel, float[] to, int row) {
     int at = panel * Matrix.PANEL;
     int width = Math.min(Matrix.PANEL, m.rows() - at);
     for (int i = 0; i < n; i++) {
-      System.arraycopy(from, i * Matrix.PANEL, to, (row + i) * m.rows() + at, width);
+      System.arraycopy(from, first + i * Matrix.PANEL, to, (row + i) * m.rows() + at, width);
     }
   }
 }

@@ -1,10 +1,8 @@
 package org.moe4j.engine.model;
 
-import java.util.Arrays;
 import java.util.List;
 import java.util.SortedMap;
 import java.util.TreeMap;
-import java.util.stream.IntStream;
 import org.moe4j.engine.kernel.Packing;
 import org.moe4j.engine.kernel.Workers;
 
@@ -47,7 +45,12 @@ record ResidentExperts(SortedMap<Integer, List<Expert>> layers) implements Exper
   @Override
   public Request request(int layer, int[] experts) {
     List<Expert> all = layers.getOrDefault(layer, List.of());
-    List<Expert> wanted = Arrays.stream(experts).mapToObj(all::get).toList();
-    return new All(new Ready(IntStream.range(0, experts.length).toArray(), wanted));
+    Expert[] wanted = new Expert[experts.length];
+    int[] which = new int[experts.length];
+    for (int i = 0; i < experts.length; i++) {
+      wanted[i] = all.get(experts[i]);
+      which[i] = i;
+    }
+    return new All(new Ready(which, List.of(wanted)));
   }
 }

@@ -1,5 +1,7 @@
 package org.moe4j.engine.model;
 
+import org.moe4j.engine.kernel.Rows;
+
 /**
  * Rotary position embedding (Su et al., 2021): pair i of a head turns by position times the pair's
  * speed. Angles of a step's tokens are computed once for all layers.
@@ -41,20 +43,10 @@ final class Rotary {
     int angles = t * speeds.length;
     for (int h = 0; h < heads; h++) {
       if (halves) {
-        turnHalves(rows, at + h * stride, cosines, sines, angles, speeds.length);
+        Rows.turn(rows, at + h * stride, cosines, sines, angles, speeds.length);
       } else {
         turnNeighbours(rows, at + h * stride, cosines, sines, angles, speeds.length);
       }
-    }
-  }
-
-  private static void turnHalves(
-      float[] rows, int head, float[] cosines, float[] sines, int angles, int half) {
-    for (int i = 0; i < half; i++) {
-      float first = rows[head + i];
-      float second = rows[head + half + i];
-      rows[head + i] = first * cosines[angles + i] - second * sines[angles + i];
-      rows[head + half + i] = first * sines[angles + i] + second * cosines[angles + i];
     }
   }
 

@@ -145,6 +145,18 @@ final class Routing {
     }
   }
 
+  /** The experts that any token has, in order. */
+  int[] busy() {
+    int[] busy = new int[shape.experts()];
+    int count = 0;
+    for (int e = 0; e < busy.length; e++) {
+      if (starts[e + 1] > starts[e]) {
+        busy[count++] = e;
+      }
+    }
+    return Arrays.copyOf(busy, count);
+  }
+
   /** Tokens in the order of places. */
   int[] tokens() {
     return tokens;

@@ -48,7 +48,16 @@ class CacheTest {
       if (p % PageLayout.POSITIONS == 0) {
         LAYOUT
             .heads()
-            .scores(cache.page(p / PageLayout.POSITIONS), 0, new float[] {1}, 1, products, 0, 64);
+            .scores(
+                cache.page(p / PageLayout.POSITIONS),
+                0,
+                new float[] {1},
+                1,
+                64,
+                products,
+                0,
+                64,
+                0);
       }
       assertThat(products[p % PageLayout.POSITIONS]).isEqualTo(mark(text, p));
     }

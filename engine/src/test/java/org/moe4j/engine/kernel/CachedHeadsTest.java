@@ -51,7 +51,7 @@ class CachedHeadsTest {
       int rows = 7;
       float[] q = normal(random, rows * keySize);
       float[] scores = new float[rows * 100];
-      f.heads.scores(f.page, 64, q, rows, scores, 5, 100);
+      f.heads.scores(f.page, 64, q, rows, PAGE, scores, 5, 100, f.page.address());
       for (int r = 0; r < rows; r++) {
         for (int p = 0; p < PAGE; p++) {
           double sum = 0;
@@ -70,7 +70,7 @@ class CachedHeadsTest {
       int room = f.heads.room();
       assertThat(room).isGreaterThanOrEqualTo(valueSize);
       float[] out = new float[4 * room + 3];
-      f.heads.values(f.page, 64, w, 2, 70, 4, 5, 62, out, 3);
+      f.heads.values(f.page, 64, w, 2, 70, 4, 5, 62, out, 3, f.page.address());
       for (int r = 0; r < 4; r++) {
         for (int d = 0; d < valueSize; d++) {
           double sum = 0;
@@ -100,20 +100,23 @@ class CachedHeadsTest {
       int rows = 11;
       float[] q = normal(random, rows * 80);
       float[] all = new float[rows * PAGE];
-      f.heads.scores(f.page, 64, q, rows, all, 0, PAGE);
+      f.heads.scores(f.page, 64, q, rows, PAGE, all, 0, PAGE, f.page.address());
       for (int r = 0; r < rows; r++) {
         float[] one = new float[PAGE];
-        f.heads.scores(f.page, 64, Arrays.copyOfRange(q, r * 80, r * 80 + 80), 1, one, 0, PAGE);
-        assertThat(one).containsExactly(Arrays.copyOfRange(all, r * PAGE, r * PAGE + PAGE));
+        float[] query = Arrays.copyOfRange(q, r * 80, r * 80 + 80);
+        int count = 1 + (r * 29) % PAGE;
+        f.heads.scores(f.page, 64, query, 1, count, one, 0, PAGE, f.page.address());
+        assertThat(Arrays.copyOf(one, count))
+            .containsExactly(Arrays.copyOfRange(all, r * PAGE, r * PAGE + count));
       }
       int room = f.heads.room();
-      float[] four = new float[4 * room];
-      f.heads.values(f.page, 64, all, 0, PAGE, 4, 3, 60, four, 0);
-      for (int r = 0; r < 4; r++) {
+      float[] together = new float[rows * room];
+      f.heads.values(f.page, 64, all, 0, PAGE, rows, 3, 60, together, 0, f.page.address());
+      for (int r = 0; r < rows; r++) {
         float[] one = new float[room];
-        f.heads.values(f.page, 64, all, r * PAGE, PAGE, 1, 3, 31, one, 0);
-        f.heads.values(f.page, 64, all, r * PAGE, PAGE, 1, 31, 60, one, 0);
-        assertThat(one).containsExactly(Arrays.copyOfRange(four, r * room, r * room + room));
+        f.heads.values(f.page, 64, all, r * PAGE, PAGE, 1, 3, 31, one, 0, f.page.address());
+        f.heads.values(f.page, 64, all, r * PAGE, PAGE, 1, 31, 60, one, 0, f.page.address());
+        assertThat(one).containsExactly(Arrays.copyOfRange(together, r * room, r * room + room));
       }
     }
   }
@@ -128,15 +131,16 @@ class CachedHeadsTest {
       Random random = new Random(3);
       float[] q = normal(random, 6 * 40);
       float[] scores = new float[6 * PAGE];
-      f.heads.scores(f.page, 64, q, 6, scores, 0, PAGE);
+      f.heads.scores(f.page, 64, q, 6, PAGE, scores, 0, PAGE, f.page.address());
       float[] expected = new float[6 * PAGE];
       int room = f.heads.room();
       float[] out = new float[4 * room];
-      f.heads.values(f.page, 64, scores, 0, PAGE, 4, 1, 50, out, 0);
+      f.heads.values(f.page, 64, scores, 0, PAGE, 4, 1, 50, out, 0, f.page.address());
       float[] sums = new float[4 * room];
       if (type == CacheType.F16) {
-        plain.halfScores(f.page, 64, 40, q, 6, expected, 0, PAGE);
-        plain.halfValues(f.page, 64 + 40 * 128, 32, scores, 0, PAGE, 4, 1, 50, sums, 0);
+        plain.addHalves(f.page, 64, PAGE, PAGE, q, 0, 40, 6, 0, 40, expected, 0, PAGE);
+        long values = 64 + 40 * 128;
+        plain.addHalves(f.page, values, room, room, scores, 0, PAGE, 4, 1, 50, sums, 0, room);
       } else {
         long scales = 64 + 40 * 64 + 16 * 4 * PAGE;
         plain.byteScores(f.page, 64, scales, 40, q, 6, expected, 0, PAGE);

@@ -35,12 +35,12 @@ class LatentHeadsTest {
         heads.store(page, 64, p, keys, p * size, keys, p * size);
       }
       float[] scores = new float[rows * PAGE];
-      heads.scores(page, 64, q, rows, scores, 0, PAGE);
+      heads.scores(page, 64, q, rows, PAGE, scores, 0, PAGE, page.address());
       float[] plain = new float[rows * PAGE];
       new AttentionScalars().latentScores(page, 64, size / 2, q, rows, plain, 0, PAGE);
       assertThat(scores).containsExactly(plain);
       float[] sums = new float[4 * heads.room()];
-      heads.values(page, 64, q, 0, PAGE, 1, 3, 40, sums, 0);
+      heads.values(page, 64, q, 0, PAGE, 1, 3, 40, sums, 0, page.address());
       for (int p = 0; p < PAGE; p++) {
         double score = 0;
         for (int d = 0; d < size; d++) {

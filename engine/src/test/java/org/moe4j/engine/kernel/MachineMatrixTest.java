@@ -29,10 +29,12 @@ import org.moe4j.engine.machine.WeightFormat;
 /** Machine code against its rule, number by number; bits must be equal. */
 class MachineMatrixTest {
   private static final int MOST = 40;
+  private static String before = "auto";
   private static Optional<MachineKernels> kernels = Optional.empty();
 
   @BeforeAll
   static void assemble() {
+    before = System.getProperty("moe4j.kernels", "auto");
     System.setProperty("moe4j.kernels", "machine");
     kernels = MachineChoice.wanted();
     assumeThat(kernels).as(MachineChoice.description()).isPresent();
@@ -40,7 +42,7 @@ class MachineMatrixTest {
 
   @AfterAll
   static void forget() {
-    System.clearProperty("moe4j.kernels");
+    System.setProperty("moe4j.kernels", before);
   }
 
   private static Activations activations(int columns, int rows) {
@@ -192,6 +194,56 @@ class MachineMatrixTest {
     }
   }
 
+  /** Of 6 panels, of which some are packed for good and others are not. */
+  @ParameterizedTest
+  @MethodSource("formats")
+  void panelsTogetherGiveTheBitsOfEachAlone(WeightFormat format) {
+    int columns = 2 * format.blockColumns();
+    int[] all = IntStream.range(0, 11).toArray();
+    Activations x = activations(columns, 11);
+    GgufTensor stored = RandomBlocks.tensor(type(format), columns, 384, 2);
+    try (Arena arena = Arena.ofConfined()) {
+      Packing packing = new Packing(arena, false);
+      Matrix whole = packing.pack(stored, 1, 384);
+      for (int count = 0; count <= 11; count++) {
+        LateMatrix late = (LateMatrix) packing.packLater(stored, 1, 384);
+        late.keep(1);
+        late.keep(2);
+        for (Matrix m : new Matrix[] {whole, late}) {
+          float[] alone = new float[count * Matrix.PANEL];
+          float[] together = new float[3 * count * Matrix.PANEL];
+          for (int panel = 0; panel < 6; ) {
+            int done = m.multiply(panel, 6 - panel, x, all, 0, count, together);
+            assertThat(done).isBetween(1, 3);
+            assertThat(m == late || count == 0 || count > 5 || panel > 3 || done == 3).isTrue();
+            for (int i = 0; i < done; i++) {
+              m.multiply(panel + i, x, all, 0, count, alone);
+              int at = i * count * Matrix.PANEL;
+              assertThat(Arrays.copyOfRange(together, at, at + count * Matrix.PANEL))
+                  .containsExactly(alone);
+            }
+            panel += done;
+          }
+        }
+      }
+    }
+  }
+
+  @Test
+  void rowsAreRoundedPartByPart() {
+    int columns = 144;
+    Activations whole = activations(columns, 3);
+    Activations parts = new Activations(columns);
+    parts.reserve(3);
+    for (int r = 0; r < 3; r++) {
+      System.arraycopy(whole.values(), whole.at(r), parts.values(), parts.at(r), columns);
+      parts.quantise(r, 128, 16);
+      parts.quantise(r, 0, 64);
+      parts.quantise(r, 64, 64);
+      assertThat(row(parts, r).mismatch(row(whole, r))).isEqualTo(-1);
+    }
+  }
+
   @Test
   void whatIsLeftIsPackedPartByPart() {
     int columns = 64;
@@ -249,7 +301,7 @@ class MachineMatrixTest {
     Activations x = activations(columns, 11);
     try (Arena arena = Arena.ofConfined()) {
       float[][] machine = product(new Packing(arena, false).pack(stored, 0, 100), x, 11);
-      System.clearProperty("moe4j.kernels");
+      System.setProperty("moe4j.kernels", "vector");
       float[][] vector =
           product(new Packing(arena, false).pack(stored, 0, 100), activations(columns, 11), 11);
       assertThat(machine).isDeepEqualTo(vector);

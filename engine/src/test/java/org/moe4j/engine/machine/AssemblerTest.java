@@ -26,6 +26,7 @@ class AssemblerTest {
     check("41b90f0f0f0f", a -> a.mov(R9, 0x0f0f0f0f));
     check("4883c730", a -> a.add(RDI, 48));
     check("4981c540020000", a -> a.add(R13, 576));
+    check("4901d5", a -> a.add(R13, RDX));
     check("4839d3", a -> a.cmp(RBX, RDX));
     check("53", a -> a.push(RBX));
     check("4154", a -> a.push(R12));
