@@ -30,9 +30,9 @@ public record LanguageArm(
     implements Workload {
   /**
    * What all have in common: a layer of width 64, and a text of a thousand different tokens. In a
-   * minute or two one layer learns more than several do. Small batches give more steps; a small base
-   * of the rotary angles lets attention find the token before soon, which otherwise depends on the
-   * seed's luck and hides what experts do.
+   * minute or two one layer learns more than several do. Small batches give more steps; a small
+   * base of the rotary angles lets attention find the token before soon, which otherwise depends on
+   * the seed's luck and hides what experts do.
    */
   private static final List<String> COMMON =
       List.of(

@@ -22,7 +22,11 @@ final class ExpertChoice {
             + " a balance loss, and the model learns faster than where tokens choose.",
         "The paper needs half of the steps of top-2 routing with 64 experts. Experts that choose see"
             + " later tokens, which in a causal model is a leak; so the models here name hidden"
-            + " tokens instead, and no target is among the inputs. Attention looks to the left only.",
+            + " tokens instead, and no target is among the inputs. Attention looks to the left only."
+            + " The load shows at once. Faster learning does not: every seventh token alone is"
+            + " learned from, and after 2,000 steps the models are still so near to the mere"
+            + " frequencies of tokens that seeds differ by two percent; on drawn images, which were"
+            + " tried in their place, by more.",
         List.of(
             Arm.of(
                 "expert choice",

@@ -33,7 +33,7 @@ final class TinyExperts {
                 + " the more they learn.",
             "The paper has a million neurons in one layer of twelve: perplexity 20.6 on C4 where"
                 + " wide experts of the same work reach 21.4 and a dense model 23.8. Here are up to 1024"
-                + " in both layers, 32 for a token; 3 to 6 percent less loss than dense and 1 to 2"
+                + ", 32 for a token; 3 to 6 percent less loss than dense and 1 to 2"
                 + " percent for four times the neurons are to be expected. Half of a layer's work is"
                 + " the search for neurons.",
             List.of(
