@@ -28,7 +28,7 @@ public record ImageArm(VisionConfig model, Map<String, Probe> probes) implements
           Metric.Scale.RATIO,
           4);
 
-  static final int IMAGES = 16;
+  static final int IMAGES = 64;
 
   /** A quantity of a trained model. */
   @FunctionalInterface

@@ -8,10 +8,10 @@ import org.moe4j.train.ModelPlan;
 import org.moe4j.train.config.TrainingConfig;
 
 /**
- * The small decoder of a {@link LanguageArm} that has to name tokens which were hidden from it,
- * two of five by chance: BERT (Devlin and others, 2019) hides fewer, from which a small model learns
- * too slowly to be watched. No target is among the inputs, so a
- * router may look at all of them; attention still looks to the left.
+ * The small decoder of a {@link LanguageArm} that has to name tokens which were hidden from it, two
+ * of five by chance: BERT (Devlin and others, 2019) hides fewer, from which a small model learns
+ * too slowly to be watched. No target is among the inputs, so a router may look at all of them;
+ * attention still looks to the left.
  *
  * @param base its settings
  */

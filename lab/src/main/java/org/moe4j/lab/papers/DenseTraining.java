@@ -71,7 +71,7 @@ final class DenseTraining {
                 + " with few.",
             "The paper's 1-billion model has perplexity 20.4, 21.1 where the same parameters are"
                 + " trained sparsely. Its weight of the loss is 0.0006 over 60,000 steps; a few"
-                + " hundred need more, here 0.02. The router is the linear one of the released"
+                + " hundred need more, here 0.01. The router is the linear one of the released"
                 + " code, and FLOPs are those of use: training costs as much as a dense layer of"
                 + " width 512. About as good means within 1.5 percent. Here dense training is the"
                 + " slower start: at first each expert is weighed by a sixteenth. Two runs of the"
@@ -83,7 +83,7 @@ final class DenseTraining {
                     DENSE,
                     "all 16 experts of width 32 in training, the 4 best in use,"
                         + " mutual-information loss",
-                    servedWithFewer(all.with("moe.losses.mutual-information=0.02"))),
+                    servedWithFewer(all.with("moe.losses.mutual-information=0.01"))),
                 Arm.of(
                     PLAIN,
                     "all experts in training, the 4 best in use, no loss on the weights",

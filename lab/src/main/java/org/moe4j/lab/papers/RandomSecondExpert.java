@@ -30,10 +30,9 @@ final class RandomSecondExpert {
             + " with a chance of twice its weight, few choices find no room, and the model is"
             + " no worse for the second experts that were skipped.",
         "The paper has no table of this; its translation models have up to 2048 experts and"
-            + " groups of thousands of tokens. Here are 16 experts and a group of 512 tokens."
+            + " groups of thousands of tokens. Here are 16 experts and a group of 256 tokens."
             + " Choices that the random draw leaves out are not asked, so they do not count as"
-            + " dropped. The arm without second experts shows what these add: in a few hundred"
-            + " steps less than seeds differ.",
+            + " dropped. The arm without second experts shows what these add.",
         List.of(
             Arm.of(
                 "random second",

@@ -21,7 +21,7 @@ final class SigmoidAgainstSoftmax {
         "Experts that are weighed by sigmoids, each by itself, come close to a dense layer with all"
             + " of their parameters, and are better than experts under a renormalised softmax.",
         "The paper's models reach the dense perplexity with a quarter of the feed-forward work; the"
-            + " softmax costs 0.5 to 2 percent. Both effects are of the size of a seed's luck here.",
+            + " softmax costs 0.5 to 2 percent.",
         List.of(
             Arm.of(
                 "sigma-moe",
