@@ -69,7 +69,7 @@ public final class Engine implements AutoCloseable {
 
   private static PageLayout layout(Shape shape, EngineOptions options) {
     AttentionShape a = shape.attention();
-    CachedHeads heads = CachedHeads.of(options.cacheType(), a.keySize(), a.valueSize());
+    CachedHeads heads = a.cached(options.cacheType());
     return new PageLayout(heads, shape.layers(), a.keyHeads());
   }
 

@@ -59,7 +59,7 @@ final class SavedCompute {
             "Sparse models reach a loss with a fraction of the compute that dense models need for"
                 + " it.",
             "The paper needs about four times less compute with 512 experts after 300 billion"
-                + " tokens. Here are 16 experts and about a million tokens. Models differ in the"
+                + " tokens. Here are 16 experts and half a million tokens. Models differ in the"
                 + " width of the feed-forward layer alone; attention, the router and the output"
                 + " over 512 tokens are in the FLOPs of all, and the work that experts can save is"
                 + " half of a model's at most. In the first hundreds of steps, while each expert has"
@@ -110,7 +110,7 @@ final class SavedCompute {
         new Figure(
             "Compute-savings factor",
             Figure.Axis.linear(Metric.LOSS.label()),
-            Figure.Axis.linear("dense FLOPs at the same loss, over own FLOPs"),
+            Figure.Axis.linear("savings factor"),
             List.of(
                 Figure.Series.overArms("moe", results, SAVING, byLoss(results, SPARSE)),
                 Figure.Series.overArms("dense", results, SAVING, byLoss(results, DENSE)))));
