@@ -11,14 +11,11 @@ import java.util.function.IntPredicate;
 import java.util.function.Predicate;
 import org.moe4j.engine.cache.Cache;
 import org.moe4j.engine.cache.CacheStatistics;
-import org.moe4j.engine.cache.PageLayout;
 import org.moe4j.engine.cache.PagePool;
 import org.moe4j.engine.gguf.GgufFile;
 import org.moe4j.engine.gguf.Metadata;
-import org.moe4j.engine.kernel.CachedHeads;
 import org.moe4j.engine.kernel.Packing;
 import org.moe4j.engine.kernel.Workers;
-import org.moe4j.engine.model.AttentionShape;
 import org.moe4j.engine.model.Forward;
 import org.moe4j.engine.model.Shape;
 import org.moe4j.engine.model.Step;
@@ -58,19 +55,14 @@ public final class Engine implements AutoCloseable {
     this.forward = new Forward(weights, workers);
     this.tokenizer = new LazyTokenizer(file, weights.shape().vocabulary());
     this.pool =
-        new PagePool(layout(weights.shape(), options), options.cacheBytes(), options.keptBytes());
+        new PagePool(
+            weights.shape().pages(options.cacheType()), options.cacheBytes(), options.keptBytes());
   }
 
   /** The JVM's way to say that mapped memory has no file behind it any more. */
   private static EngineException unreadable(Path path, InternalError e) {
     return new EngineException(
         path + ": was truncated or cannot be read any more; open it anew", e);
-  }
-
-  private static PageLayout layout(Shape shape, EngineOptions options) {
-    AttentionShape a = shape.attention();
-    CachedHeads heads = a.cached(options.cacheType());
-    return new PageLayout(heads, shape.layers(), a.keyHeads());
   }
 
   /** {@link #open(Path, EngineOptions)} with {@link EngineOptions#DEFAULT}. */

@@ -43,7 +43,7 @@ public record AttentionShape(
   }
 
   /** How keys and values are cached. */
-  public CachedHeads cached(CacheType type) {
+  CachedHeads cached(CacheType type) {
     return latent.isPresent()
         ? CachedHeads.latent(type, keySize, valueSize)
         : CachedHeads.of(type, keySize, valueSize);

@@ -1,7 +1,9 @@
 package org.moe4j.engine.model;
 
 import java.util.Optional;
+import org.moe4j.engine.CacheType;
 import org.moe4j.engine.EngineException;
+import org.moe4j.engine.cache.PageLayout;
 import org.moe4j.engine.gguf.GgufFile;
 import org.moe4j.engine.gguf.Metadata;
 import org.moe4j.engine.model.AttentionShape.LatentShape;
@@ -30,6 +32,11 @@ public record Shape(
     Scales scales) {
   private static final int MOST = 1 << 24;
   private static final int MOST_HEADS = 1 << 16;
+
+  /** How pages of keys and values of this type are laid out. */
+  public PageLayout pages(CacheType type) {
+    return new PageLayout(attention.cached(type), layers, attention.keyHeads());
+  }
 
   /**
    * What {@code file} says.

@@ -11,7 +11,6 @@ import org.moe4j.engine.EngineOptions;
 import org.moe4j.engine.cache.PageLayout;
 import org.moe4j.engine.gguf.GgufFile;
 import org.moe4j.engine.gguf.GgufTensor;
-import org.moe4j.engine.kernel.CachedHeads;
 import org.moe4j.engine.kernel.Matrix;
 import org.moe4j.engine.kernel.Packing;
 import org.moe4j.engine.model.AttentionShape;
@@ -67,8 +66,6 @@ record Footprint(
     if (file.find("output.weight").isEmpty()) {
       packed.put(Role.OUTPUT, matrices(file.tensor("token_embd.weight"), packing));
     }
-    AttentionShape a = shape.attention();
-    CachedHeads heads = a.cached(options.cacheType());
     return new Footprint(
         shape,
         stored,
@@ -76,7 +73,7 @@ record Footprint(
         storedExperts,
         packedExperts,
         read,
-        new PageLayout(heads, shape.layers(), a.keyHeads()),
+        shape.pages(options.cacheType()),
         scratch(shape, options));
   }
 

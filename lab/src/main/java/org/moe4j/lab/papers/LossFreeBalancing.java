@@ -22,8 +22,8 @@ final class LossFreeBalancing {
         "A bias on the choice alone, moved by a fixed step against the load, balances experts better"
             + " than an auxiliary loss and does not cost any of the model's quality.",
         "The paper's 1-billion model: perplexity 9.50 and MaxVio 0.04 with the bias, 9.56 and 0.72"
-            + " with the loss, after 100 billion tokens and bias steps of 0.001. A few hundred steps"
-            + " need larger ones: here 0.002, a thirtieth of the mean weight of an expert.",
+            + " with the loss, after 100 billion tokens and bias steps of 0.001. A few"
+            + " thousand steps need larger ones: here 0.002.",
         List.of(
             Arm.of(
                 "bias", "bias steps of 0.002, no loss", layer.with("moe.options.bias-rate=0.002")),
