@@ -29,7 +29,7 @@ import org.moe4j.train.data.ValidationSet;
 
 /** The training of one small model that names hidden tokens. */
 final class MaskedTrial implements Trial {
-  private static final double HIDDEN = 0.4;
+  private static final double HIDDEN = 0.15;
 
   private final long mask;
   private final Decoder model;

@@ -39,7 +39,7 @@ public record Metric(String key, String label, Better better, Scale scale, int d
   public static final Metric FLOPS =
       new Metric("flops", "FLOPs per token", Better.LOWER, Scale.RATIO, 0);
 
-  /** Milliseconds of a training step, forward, backward and update, mean over the run. */
+  /** Milliseconds of a training step, forward, backward and update, median over the run. */
   public static final Metric STEP_TIME =
       new Metric("step_time", "milliseconds per step", Better.LOWER, Scale.RATIO, 1);
 

@@ -3,7 +3,7 @@ package org.moe4j.lab;
 import java.util.Arrays;
 import java.util.List;
 
-/** Means and spreads over seeds. */
+/** Means, middles and spreads. */
 public final class Statistics {
   private Statistics() {}
 
@@ -14,6 +14,13 @@ public final class Statistics {
 
   static double mean(double... values) {
     return Arrays.stream(values).average().orElse(Double.NaN);
+  }
+
+  /** The middle one, or the mean of the middle two; NaN if there is none. */
+  static double median(double... values) {
+    double[] sorted = Arrays.stream(values).sorted().toArray();
+    int n = sorted.length;
+    return n == 0 ? Double.NaN : (sorted[(n - 1) / 2] + sorted[n / 2]) / 2;
   }
 
   /** The sample's standard deviation; 0 of a single value. */

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalInt;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.Test;
 import org.moe4j.tensor.Device;
@@ -18,7 +19,7 @@ class LaboratoryTest {
   private static Report run(double ours, double theirs) {
     Experiment experiment = Synthetic.experiment(ours, theirs, Synthetic.COST);
     Results results =
-        new Laboratory(BENCH, ExperimentListener.SILENT)
+        new Laboratory(BENCH, ExperimentListener.SILENT, () -> false, () -> 0L, 2)
             .run(experiment, new Laboratory.Options(9, 2, OptionalInt.of(30)));
     return Report.of(experiment, results, "cpu");
   }
@@ -41,6 +42,25 @@ class LaboratoryTest {
         .usingRecursiveComparison()
         .ignoringFields("seconds")
         .isEqualTo(run(3.0, 3.3).results());
+  }
+
+  @Test
+  void aFewSlowStepsDoNotMoveTheTimeOfAStep() {
+    AtomicLong clock = new AtomicLong();
+    AtomicInteger steps = new AtomicInteger();
+    Workload ours =
+        Synthetic.falling(
+            3,
+            Synthetic.COST,
+            () -> clock.addAndGet(steps.incrementAndGet() % 4 == 0 ? 1_000_000_000 : 10_000_000));
+    Results results =
+        new Laboratory(BENCH, ExperimentListener.SILENT, () -> false, clock::get, 1)
+            .run(
+                Synthetic.experiment(
+                    Arm.of("ours", "the system", ours),
+                    Arm.of("theirs", "the baseline", Synthetic.falling(3.3, Synthetic.COST))),
+                new Laboratory.Options(9, 1, OptionalInt.of(20)));
+    assertThat(results.values("ours", Metric.STEP_TIME.key())).containsExactly(10.0);
   }
 
   /** A step of ours takes 10 ms and one of theirs 20, on a clock that nothing else moves. */

@@ -3,7 +3,6 @@ package org.moe4j.models;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.moe4j.FeedForward;
-import org.moe4j.InitScheme;
 import org.moe4j.MoeLayer;
 import org.moe4j.MoeOutput;
 import org.moe4j.ParameterStore;
@@ -41,8 +40,7 @@ public final class DecoderBlock {
     switch (config.feedForward().get(layer)) {
       case FeedForwardConfig.Dense f -> {
         this.dense =
-            new FeedForward(
-                f.form(), d, f.width(), Role.NON_EXPERT, InitScheme.NORMAL, store.under("ffn"));
+            new FeedForward(f.form(), d, f.width(), Role.NON_EXPERT, f.init(), store.under("ffn"));
         this.moe = null;
       }
       case FeedForwardConfig.Moe f -> {

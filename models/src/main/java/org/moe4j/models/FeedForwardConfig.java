@@ -5,6 +5,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 import org.moe4j.ExpertForm;
+import org.moe4j.InitScheme;
 import org.moe4j.MoeConfig;
 import org.moe4j.tensor.MoeException;
 
@@ -15,13 +16,19 @@ public sealed interface FeedForwardConfig {
    *
    * @param form its function, usually SwiGLU
    * @param width its hidden width
+   * @param init how its weights start, as those of experts do
    */
-  record Dense(ExpertForm form, int width) implements FeedForwardConfig {
+  record Dense(ExpertForm form, int width, InitScheme init) implements FeedForwardConfig {
     /** Checks the width. */
     public Dense {
       if (width < 1) {
         throw new MoeException("dense_ffn " + width + ": must be at least 1");
       }
+    }
+
+    /** One that starts with deviation 0.02. */
+    public Dense(ExpertForm form, int width) {
+      this(form, width, InitScheme.NORMAL);
     }
   }
 

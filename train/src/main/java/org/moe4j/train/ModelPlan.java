@@ -71,7 +71,8 @@ public final class ModelPlan {
             .withRopeTheta(m.ropeTheta())
             .withQkNorm(
                 m.qkNorm() ? GroupedQueryConfig.QkNorm.WHOLE : GroupedQueryConfig.QkNorm.NONE);
-    FeedForwardConfig dense = new FeedForwardConfig.Dense(form(config.moe().activation()), m.ffn());
+    FeedForwardConfig dense =
+        new FeedForwardConfig.Dense(form(config.moe().activation()), m.ffn(), config.moe().init());
     List<FeedForwardConfig> layers = new ArrayList<>();
     for (int i = 0; i < m.layers(); i++) {
       layers.add(m.placement().hasExperts(i) ? new FeedForwardConfig.Moe(told) : dense);
@@ -80,6 +81,7 @@ public final class ModelPlan {
         .norm(m.norm() == ModelSection.Norm.RMSNORM ? NormKind.RMS : NormKind.LAYER)
         .maxPositions(Math.max(config.data().sequenceLength(), SHORTEST_REACH))
         .tiedEmbeddings(m.tieEmbeddings())
+        .initStd(m.initStd())
         .build();
   }
 
@@ -89,6 +91,7 @@ public final class ModelPlan {
     return MoeConfig.builder(config.model().hidden(), s.expertFfn(), s.experts(), topK(s))
         .router(s.router(), options(s, config.model().layers()))
         .form(form(s.activation()))
+        .init(s.init())
         .sharedExperts(s.sharedExperts())
         .capacity(capacity(s))
         .dispatch(

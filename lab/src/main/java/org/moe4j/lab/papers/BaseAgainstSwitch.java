@@ -15,7 +15,7 @@ final class BaseAgainstSwitch {
 
   static Experiment experiment() {
     LanguageArm layer =
-        LanguageArm.of("moe.activation=relu", "moe.experts=16", "moe.expert-ffn=32");
+        LanguageArm.of("moe.activation=relu", "moe.experts=32", "moe.expert-ffn=32");
     return Experiment.of(
             "S09",
             "Giving every expert the same number of tokens by solving an assignment needs no balance"

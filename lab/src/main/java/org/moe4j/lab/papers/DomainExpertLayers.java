@@ -22,16 +22,15 @@ final class DomainExpertLayers {
             + " domain by one expert without harm to the others.",
         "The paper has eight domains of billions of words and models of 125 million parameters and"
             + " more. Here are three groups of WordNet's domains and Java from this JDK's sources"
-            + " (or, where it comes without them, a fourth group); the new domain is a group of"
-            + " WordNet too, “matter”, learned in 120 steps. In domain 3 to 10 percent are to be"
-            + " expected; experts are half of this model, so it can be more. On the"
-            + " new domain alone the dense model, all of whose weights learn it, ends well ahead of"
-            + " the one new expert, which is half of what a token meets in trials before this; in the"
-            + " paper they are even. What can be removed or mixed in the dense model is nothing, so it"
-            + " has 0 there. Before it is learned, the new domain is the weak point: each expert has"
-            + " seen a quarter of the text only. With experts of width 256 the mixture was 9 percent"
-            + " behind the dense model in perplexity after 1,200 steps, with width 64 it was 5 percent"
-            + " behind after 2,000; the paper's mixture, after billions of words, is ahead.",
+            + " (or, where it comes without them, a fourth group). The new domain, plants, lies"
+            + " between two that are known, animals and matter, as the paper's new domains resemble"
+            + " some that it knows: texts on COVID-19 are near medicine, contracts near law. In trials"
+            + " with a new domain that resembles none the mixture was 5 to 9 percent behind the dense"
+            + " model, since each expert has seen a quarter of the text only. In domain 3 to 10"
+            + " percent are to be expected. The new domain is learned in 120 steps; on it alone the"
+            + " dense model, all of whose weights learn it, ends a third below the one new expert; in"
+            + " the paper they are even. What can be removed or mixed in the dense model is nothing,"
+            + " so it has 0 there.",
         List.of(
             Arm.of(
                 "DEMix",

@@ -27,8 +27,7 @@ final class SparseTransportRouting {
             + " what can show here is the balance. The models name hidden tokens, since a plan looks"
             + " at all tokens of a batch. The solver takes 50 steps, the most of the paper's range,"
             + " which leaves the plan partly balanced. Buffers hold the even share and drop what is"
-            + " beyond. After 2,500 steps the mean losses are within half a percent, but seeds differ by"
-            + " 1.5 percent, so that being on par cannot be told.",
+            + " beyond.",
         List.of(
             Arm.of(
                 "transport",

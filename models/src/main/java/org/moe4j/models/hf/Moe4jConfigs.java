@@ -158,7 +158,11 @@ final class Moe4jConfigs {
   private static FeedForwardConfig feedForward(ConfigFile f, int hidden) {
     ExpertForm form = f.as("form", Form.class, MAPPER).form();
     return switch (f.text("kind")) {
-      case "dense" -> new FeedForwardConfig.Dense(form, f.positive("width"));
+      case "dense" ->
+          new FeedForwardConfig.Dense(
+              form,
+              f.positive("width"),
+              f.has("init") ? InitScheme.named(f.text("init")) : InitScheme.NORMAL);
       case "moe" -> new FeedForwardConfig.Moe(moe(f, hidden, form));
       default -> throw f.failure("kind " + f.text("kind") + ": use dense or moe");
     };
@@ -210,6 +214,7 @@ final class Moe4jConfigs {
         to.put("kind", "dense");
         to.set("form", MAPPER.valueToTree(Form.of(dense.form())));
         to.put("width", dense.width());
+        to.put("init", dense.init().label());
       }
       case FeedForwardConfig.Moe m -> {
         to.put("kind", "moe");

@@ -16,6 +16,7 @@ import org.moe4j.BalanceTerm;
 import org.moe4j.Capacity;
 import org.moe4j.ExpertForm;
 import org.moe4j.Grouping;
+import org.moe4j.InitScheme;
 import org.moe4j.MoeConfig;
 import org.moe4j.models.AttentionConfig;
 import org.moe4j.models.Decoder;
@@ -28,12 +29,13 @@ class Moe4jConfigsTest {
   @TempDir Path dir;
 
   private void comesBack(MoeConfig.Builder moe) throws Exception {
+    comesBack(new FeedForwardConfig.Moe(moe.build()));
+  }
+
+  private void comesBack(FeedForwardConfig layer) throws Exception {
     DecoderConfig config =
         DecoderConfig.of(
-            Tiny.VOCAB,
-            16,
-            AttentionConfig.of(16, 2),
-            FeedForwardConfig.every(1, new FeedForwardConfig.Moe(moe.build())));
+            Tiny.VOCAB, 16, AttentionConfig.of(16, 2), FeedForwardConfig.every(1, layer));
     try (Decoder model = Tiny.model(config, 1)) {
       HfCheckpoint.save(dir, model, HfCheckpoint.SaveOptions.DEFAULT);
     }
@@ -71,6 +73,11 @@ class Moe4jConfigsTest {
   @MethodSource("layers")
   void everyExpert(MoeConfig.Builder layer) throws Exception {
     comesBack(layer);
+  }
+
+  @Test
+  void aDenseLayersStart() throws Exception {
+    comesBack(new FeedForwardConfig.Dense(ExpertForm.GELU, 8, InitScheme.T5));
   }
 
   static Stream<Capacity> capacities() {

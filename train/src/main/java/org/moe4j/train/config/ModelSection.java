@@ -17,6 +17,8 @@ public record ModelSection(
     @Key(doc = "Whether the output projection is the embedding matrix.") boolean tieEmbeddings,
     @Key(doc = "Whether queries and keys are normalised before attention.") boolean qkNorm,
     @Key(doc = "Which layers have experts.") Placement placement,
+    @Key(doc = "Deviation of the normal start of embeddings and attention.", above = 0, max = 10)
+        double initStd,
     @Key(doc = "Precision in which the parameters are kept.") Precision dtype) {
 
   /** The normalisation. */
@@ -72,6 +74,17 @@ public record ModelSection(
 
   static ModelSection defaults() {
     return new ModelSection(
-        4, 256, 4, 4, 768, Norm.RMSNORM, 10_000, true, true, Placement.EVERY_LAYER, Precision.FP32);
+        4,
+        256,
+        4,
+        4,
+        768,
+        Norm.RMSNORM,
+        10_000,
+        true,
+        true,
+        Placement.EVERY_LAYER,
+        0.02,
+        Precision.FP32);
   }
 }

@@ -4,6 +4,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
+import org.moe4j.InitScheme;
 
 /** Section {@code [moe]}. */
 public record MoeSection(
@@ -65,6 +66,12 @@ public record MoeSection(
         Optional<Integer> groupSize,
     @Key(doc = "Nonlinearity of an expert; the GLU kinds have a gate beside it.")
         Activation activation,
+    @Key(
+            doc =
+                "How gate, experts and dense feed-forwards start: normal (deviation 0.02), or as a"
+                    + " system has it, by its widths: deepseek, switch, st-moe, t5, gshard or"
+                    + " shazeer.")
+        InitScheme init,
     @Key(doc = "Weight of the load-balancing losses of the router's own system.", min = 0)
         double balanceLoss,
     @Key(
@@ -149,6 +156,7 @@ public record MoeSection(
         Optional.empty(),
         Optional.empty(),
         Activation.SWIGLU,
+        InitScheme.NORMAL,
         0.01,
         Map.of(),
         0.001,

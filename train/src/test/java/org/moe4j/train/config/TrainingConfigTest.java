@@ -242,6 +242,7 @@ class TrainingConfigTest {
             m.capacityPolicy(),
             m.groupSize(),
             m.activation(),
+            m.init(),
             m.balanceLoss(),
             m.losses(),
             m.zLoss(),
