@@ -3,9 +3,7 @@ package org.moe4j.cli;
 import java.io.PrintWriter;
 import java.util.Locale;
 import java.util.concurrent.Callable;
-import org.moe4j.tensor.Device;
 import org.moe4j.train.TrainingBenchmark;
-import org.moe4j.train.config.RunSection;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -60,8 +58,7 @@ final class BenchTrainCommand implements Callable<Integer> {
       description = "Sequences of a step (${DEFAULT-VALUE}).")
   private int batch;
 
-  @Option(names = "--device", defaultValue = "cpu", description = "cpu or cuda (${DEFAULT-VALUE}).")
-  private RunSection.Device device;
+  @Mixin private DeviceOption device;
 
   @Mixin private BenchOptions options;
 
@@ -83,7 +80,7 @@ final class BenchTrainCommand implements Callable<Integer> {
                 seq,
                 batch,
                 options.bf16(),
-                device == RunSection.Device.CUDA ? Device.CUDA : Device.CPU)
+                device.device())
             .run(options.steps);
     if (options.json) {
       Documents.print(

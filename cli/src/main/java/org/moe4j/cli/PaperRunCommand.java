@@ -19,12 +19,11 @@ import org.moe4j.lab.IndexPage;
 import org.moe4j.lab.Laboratory;
 import org.moe4j.lab.Report;
 import org.moe4j.lab.papers.Experiments;
-import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.tensor.Ops;
-import org.moe4j.train.config.RunSection;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -73,12 +72,7 @@ final class PaperRunCommand implements Callable<Integer> {
       description = "Steps of each run, in place of what fits into the budget.")
   private @Nullable Integer steps;
 
-  @Option(
-      names = "--device",
-      paramLabel = "D",
-      defaultValue = "cpu",
-      description = "cpu or cuda (default cpu).")
-  private RunSection.Device device;
+  @Mixin private DeviceOption device;
 
   @Option(
       names = "--html",
@@ -128,7 +122,7 @@ final class PaperRunCommand implements Callable<Integer> {
 
   private int runOne(String wanted, PaperDisplay display, StopSignal stop) {
     Experiment experiment = Experiments.named(wanted.toUpperCase(Locale.ROOT));
-    if (experiment.needsGpu() && device != RunSection.Device.CUDA) {
+    if (experiment.needsGpu() && !device.isCuda()) {
       throw new MoeException(experiment.id() + ": too large for a processor; --device cuda");
     }
     if (html != null) {
@@ -164,9 +158,7 @@ final class PaperRunCommand implements Callable<Integer> {
     Optional<Path> folder = Optional.ofNullable(html);
     folder.ifPresent(Writable::checkFolder);
     List<Experiment> chosen =
-        Experiments.all().stream()
-            .filter(e -> !e.needsGpu() || device == RunSection.Device.CUDA)
-            .toList();
+        Experiments.all().stream().filter(e -> !e.needsGpu() || device.isCuda()).toList();
     Function<Experiment, Report> run = laboratory(display, stop);
     PaperSession session =
         new PaperSession(
@@ -220,14 +212,13 @@ final class PaperRunCommand implements Callable<Integer> {
 
   private Function<Experiment, Report> laboratory(PaperDisplay display, StopSignal stop) {
     Ops.threads(Runtime.getRuntime().availableProcessors());
-    boolean cuda = device == RunSection.Device.CUDA;
-    Bench bench = new Bench(cuda ? Device.CUDA : Device.CPU);
+    Bench bench = new Bench(device.device());
     Laboratory laboratory = new Laboratory(bench, display, stop);
     return experiment ->
         Report.of(
             experiment,
             laboratory.run(experiment, options(experiment)),
-            cuda ? "cuda" : "cpu, " + Ops.threads() + " threads");
+            device.isCuda() ? "cuda" : "cpu, " + Ops.threads() + " threads");
   }
 
   private Laboratory.Options options(Experiment experiment) {

@@ -4,22 +4,16 @@ import java.nio.file.Path;
 import java.util.Optional;
 import org.moe4j.models.hf.LoadProgress;
 import org.moe4j.tensor.DType;
-import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.train.Loading;
-import org.moe4j.train.config.RunSection;
 import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.TypeConversionException;
 
 /** Where and in what type a model computes. */
 final class Placement {
-  @Option(
-      names = "--device",
-      paramLabel = "D",
-      defaultValue = "cpu",
-      description = "cpu or cuda (default cpu).")
-  private RunSection.Device device;
+  @Mixin private DeviceOption device;
 
   @Option(
       names = "--dtype",
@@ -55,7 +49,7 @@ final class Placement {
 
   /** Refuses flags that mean nothing for a GGUF file. */
   void refuseFor(Path file) {
-    if (device == RunSection.Device.CUDA || dtype.isPresent()) {
+    if (device.isCuda() || dtype.isPresent()) {
       throw new MoeException(
           file
               + ": "
@@ -66,11 +60,7 @@ final class Placement {
 
   /** Reading a model so. */
   Loading loading(LoadProgress progress) {
-    Loading plain = Loading.on(device()).telling(progress);
+    Loading plain = Loading.on(device.device()).telling(progress);
     return dtype.map(TypeName::type).map(plain::in).orElse(plain);
-  }
-
-  private Device device() {
-    return device == RunSection.Device.CUDA ? Device.CUDA : Device.CPU;
   }
 }

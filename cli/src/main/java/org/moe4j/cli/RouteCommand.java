@@ -9,16 +9,15 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
-import org.moe4j.tensor.Device;
 import org.moe4j.tensor.MoeException;
 import org.moe4j.train.Loading;
-import org.moe4j.train.config.RunSection;
 import org.moe4j.train.route.RoutePage;
 import org.moe4j.train.route.RoutingDocument;
 import org.moe4j.train.route.RoutingFindings;
 import org.moe4j.train.route.RoutingStudy;
 import org.moe4j.train.route.TextInput;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -87,12 +86,7 @@ final class RouteCommand implements Callable<Integer> {
       description = "Tokens that the model reads at once (default: all it can, up to 2048).")
   private @Nullable Integer context;
 
-  @Option(
-      names = "--device",
-      paramLabel = "D",
-      defaultValue = "cpu",
-      description = "cpu or cuda (default cpu).")
-  private RunSection.Device device;
+  @Mixin private DeviceOption device;
 
   @Option(names = "--html", paramLabel = "OUT", description = "Write a page with all charts.")
   private @Nullable Path html;
@@ -113,8 +107,7 @@ final class RouteCommand implements Callable<Integer> {
     RoutingStudy.Options options = new RoutingStudy.Options(length, maxTokens);
     RoutingFindings findings;
     try (LoadDisplay display = new LoadDisplay(spec.commandLine().getErr())) {
-      Device where = device == RunSection.Device.CUDA ? Device.CUDA : Device.CPU;
-      Loading how = Loading.on(where).telling(display);
+      Loading how = Loading.on(device.device()).telling(display);
       findings = RoutingStudy.run(model, how, input, options, progress());
     }
     if (html != null) {

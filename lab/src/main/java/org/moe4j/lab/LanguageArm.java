@@ -78,6 +78,15 @@ public record LanguageArm(
         Stream.concat(settings.stream(), Stream.of(more)).toList(), probes, watched);
   }
 
+  /**
+   * The same with larger weights at the start. Attention that starts small finds the token before
+   * after hundreds of steps, or thousands where few tokens are learned from; how many depends on
+   * the seed, and where seeds differ by that, nobody sees what experts do.
+   */
+  public LanguageArm startingLarger() {
+    return with("model.init-std=0.1", "moe.init=st-moe");
+  }
+
   /** The same with one more quantity. */
   public LanguageArm measuring(String key, Probe probe) {
     Map<String, Probe> more = new LinkedHashMap<>(probes);

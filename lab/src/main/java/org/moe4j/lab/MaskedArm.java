@@ -15,16 +15,9 @@ import org.moe4j.train.config.TrainingConfig;
  * @param base its settings
  */
 public record MaskedArm(LanguageArm base) implements Workload {
-  /**
-   * Hidden tokens all look alike, and few are learned from. Attention that starts smaller finds the
-   * token before them after thousands of steps, how many depends on the seed, and that hides what
-   * experts do.
-   */
-  private static final String[] START = {"model.init-std=0.1", "moe.init=st-moe"};
-
   @Override
   public List<String> settings() {
-    return base.with(START).settings();
+    return base.startingLarger().settings();
   }
 
   /** The decoder, with one token more than the text has: the mask, the last of all. */
@@ -40,7 +33,7 @@ public record MaskedArm(LanguageArm base) implements Workload {
 
   @Override
   public Cost cost(Bench bench) {
-    TrainingConfig config = base.with(START).config(1);
+    TrainingConfig config = base.startingLarger().config(1);
     return Cost.of(
         plan(config, bench.corpus(config)),
         config.data().sequenceLength(),
@@ -49,7 +42,7 @@ public record MaskedArm(LanguageArm base) implements Workload {
 
   @Override
   public Trial start(Bench bench, long seed, int steps) {
-    TrainingConfig config = base.with(START).config(steps);
+    TrainingConfig config = base.startingLarger().config(steps);
     return new MaskedTrial(config, bench.corpus(config), bench, seed);
   }
 }

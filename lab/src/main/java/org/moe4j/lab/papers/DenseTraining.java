@@ -61,7 +61,8 @@ final class DenseTraining {
 
   static Experiment experiment() {
     LanguageArm layer =
-        LanguageArm.of("moe.activation=gelu", "moe.experts=16", "moe.top-k=4", "moe.expert-ffn=32");
+        LanguageArm.of("moe.activation=gelu", "moe.experts=16", "moe.top-k=4", "moe.expert-ffn=32")
+            .startingLarger();
     LanguageArm all = layer.with("moe.router=ds-moe", "moe.options.gate=linear");
     return Experiment.of(
             "S38",

@@ -53,7 +53,8 @@ final class SmoothSelection {
                 + " tasks of a cluster mix the same two hidden functions, and there are eight experts."
                 + " Tasks without noise and gates that see nothing but the task's number let a wrong"
                 + " selection cost more than in the paper. “dense” mixes all experts for"
-                + " every task: what a selection would reach that costs nothing.",
+                + " every task: what a selection would reach that costs nothing. It shows within 1,500 steps;"
+                + " after 4,000 most gates have solved all tasks, and errors near zero differ by chance.",
             List.of(
                 Arm.of(
                     "dselect-k",
@@ -75,7 +76,7 @@ final class SmoothSelection {
                 Criterion.notWorse("dselect-k", "top-k", EXPERTS, 0.1)),
             Set.of(Held.STEPS, Held.TOKENS, Held.PARAMETERS, Held.FLOPS))
         .withSeeds(5)
-        .withBudget(60)
+        .withBudget(20)
         .showing(SmoothSelection::figures);
   }
 

@@ -12,9 +12,11 @@ public final class Numbers {
 
   private Numbers() {}
 
-  /** With a comma between thousands: 1,234 or 12.34. */
+  /** With a comma between thousands: 1,234 or 12.34. What rounds to zero has no sign. */
   public static String of(double value, int decimals) {
-    return String.format(Locale.ROOT, "%,." + decimals + "f", value);
+    String text = String.format(Locale.ROOT, "%,." + decimals + "f", value);
+    boolean zero = value > -1 && text.chars().noneMatch(c -> c >= '1' && c <= '9');
+    return zero && text.startsWith("-") ? text.substring(1) : text;
   }
 
   /** Three significant digits and the size of a count: 950, 12.3M, 1.41B. */

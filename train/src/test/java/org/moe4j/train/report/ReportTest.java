@@ -299,6 +299,10 @@ class ReportTest {
 
   @Test
   void numbersAreReadable() {
+    assertThat(Numbers.of(-0.0004, 3)).isEqualTo("0.000");
+    assertThat(Numbers.of(-0.0005, 3)).isEqualTo("-0.001");
+    assertThat(Numbers.of(-1234.4, 0)).isEqualTo("-1,234");
+    assertThat(Numbers.of(Double.NEGATIVE_INFINITY, 2)).isEqualTo("-Infinity");
     assertThat(Numbers.count(999)).isEqualTo("999");
     assertThat(Numbers.count(999_600)).isEqualTo("1.00M");
     assertThat(Numbers.count(12_345)).isEqualTo("12.3K");
