@@ -21,8 +21,8 @@ import org.moe4j.train.report.Page;
 public final class IndexPage {
   private static final String HOW =
       "Verdicts are computed from the runs; each page has the curves, the settings and the command"
-          + " that repeats it. The effect is that of the claim’s first part, with its standard"
-          + " deviation over seeds.";
+          + " that repeats it. The effect is that of the part of the claim that decided, with its"
+          + " standard deviation over seeds.";
 
   private IndexPage() {}
 
@@ -47,10 +47,13 @@ public final class IndexPage {
   public static String summary(List<Attempt> attempts) {
     List<String> parts = new ArrayList<>();
     parts.add(count(attempts, Verdict.HOLDS) + " of " + attempts.size() + " claims hold");
-    for (Verdict v : List.of(Verdict.DOES_NOT_SHOW, Verdict.CONTRADICTS)) {
-      if (count(attempts, v) > 0) {
-        parts.add(count(attempts, v) + " " + v.label());
-      }
+    long hidden = count(attempts, Verdict.DOES_NOT_SHOW);
+    if (hidden > 0) {
+      parts.add(hidden + (hidden == 1 ? " does" : " do") + " not show at this scale");
+    }
+    long against = count(attempts, Verdict.CONTRADICTS);
+    if (against > 0) {
+      parts.add(against + (against == 1 ? " contradicts" : " contradict"));
     }
     long failed = attempts.stream().filter(a -> a instanceof Attempt.Failed).count();
     if (failed > 0) {
@@ -87,7 +90,7 @@ public final class IndexPage {
   private static String ran(Report report) {
     ListedSystem system = report.experiment().system();
     Verdict verdict = report.judgement().verdict();
-    Finding first = report.judgement().findings().getFirst();
+    Finding deciding = report.judgement().deciding();
     return paper(system, "<a href=\"" + system.id() + ".html\">", "</a>")
         + "<td><b class=\""
         + ExperimentPage.style(verdict)
@@ -96,9 +99,9 @@ public final class IndexPage {
         + "</b></td>"
         + cell(report.experiment().claim())
         + "<td>"
-        + Html.escape(Wording.outcome(first))
+        + Html.escape(Wording.outcome(deciding))
         + "<br><span class=\"ratio\">"
-        + Html.escape(first.criterion().metric().label())
+        + Html.escape(deciding.criterion().metric().label())
         + "</span></td>"
         + cell(Numbers.duration(report.results().seconds()));
   }

@@ -14,4 +14,9 @@ public record Judgement(List<Finding> findings, Verdict verdict) {
     List<Finding> findings = criteria.stream().map(c -> c.judge(results)).toList();
     return new Judgement(findings, Verdict.all(findings.stream().map(Finding::verdict).toList()));
   }
+
+  /** The first part of the claim that has the verdict on all of it. */
+  public Finding deciding() {
+    return findings.stream().filter(f -> f.verdict() == verdict).findFirst().orElseThrow();
+  }
 }

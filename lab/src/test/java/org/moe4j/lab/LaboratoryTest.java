@@ -142,4 +142,15 @@ class LaboratoryTest {
     assertThat(IndexPage.html(List.of(new Attempt.Done(run(3.0, 3.3)))))
         .contains("S01.html", "1 of 1 claims hold");
   }
+
+  @Test
+  void theIndexCountsVerdictsInWords() {
+    Attempt fails = new Attempt.Done(run(3.3, 3.0));
+    Attempt holds = new Attempt.Done(run(3.0, 3.3));
+    Attempt hides = new Attempt.Done(run(3.0, 3.001));
+    assertThat(IndexPage.summary(List.of(fails, fails, holds, hides, hides)))
+        .isEqualTo("1 of 5 claims hold, 2 do not show at this scale, 2 contradict");
+    assertThat(IndexPage.summary(List.of(fails, hides)))
+        .isEqualTo("0 of 2 claims hold, 1 does not show at this scale, 1 contradicts");
+  }
 }

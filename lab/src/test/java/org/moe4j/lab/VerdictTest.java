@@ -102,4 +102,15 @@ class VerdictTest {
     assertThatThrownBy(() -> Criterion.better("ours", "theirs", Metric.LOSS, 0.1, 0))
         .hasMessageContaining("threshold");
   }
+
+  @Test
+  void thePartThatDecidesIsTheFirstWithTheVerdictOfAll() {
+    Results results = Synthetic.losses(List.of(2.99, 2.98), List.of(3.0, 3.0));
+    Criterion asksTooMuch = Criterion.better("ours", "theirs", Metric.LOSS, 0.1, 0.05);
+    Judgement all = Judgement.of(List.of(NOT_WORSE, asksTooMuch), results);
+    assertThat(all.verdict()).isEqualTo(Verdict.DOES_NOT_SHOW);
+    assertThat(all.deciding().criterion()).isEqualTo(asksTooMuch);
+    Judgement holding = Judgement.of(List.of(NOT_WORSE), results);
+    assertThat(holding.deciding().criterion()).isEqualTo(NOT_WORSE);
+  }
 }
