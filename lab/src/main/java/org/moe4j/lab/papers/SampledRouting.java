@@ -12,7 +12,7 @@ import org.moe4j.lab.PiecewiseArm;
 /** S57: experts that are drawn, with a gradient of the draw, against the gate of the best one. */
 final class SampledRouting {
   private static final int SEEDS = 5;
-  private static final int SECONDS = 50;
+  private static final int SECONDS = 15;
   private static final double BALANCE = 0.01;
 
   private SampledRouting() {}
