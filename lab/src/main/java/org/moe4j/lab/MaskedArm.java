@@ -15,9 +15,14 @@ import org.moe4j.train.config.TrainingConfig;
  * @param base its settings
  */
 public record MaskedArm(LanguageArm base) implements Workload {
+  /** Starts larger: hidden tokens are few, and all look alike. */
+  public MaskedArm {
+    base = base.startingLarger();
+  }
+
   @Override
   public List<String> settings() {
-    return base.startingLarger().settings();
+    return base.settings();
   }
 
   /** The decoder, with one token more than the text has: the mask, the last of all. */
@@ -33,7 +38,7 @@ public record MaskedArm(LanguageArm base) implements Workload {
 
   @Override
   public Cost cost(Bench bench) {
-    TrainingConfig config = base.startingLarger().config(1);
+    TrainingConfig config = base.config(1);
     return Cost.of(
         plan(config, bench.corpus(config)),
         config.data().sequenceLength(),
@@ -42,7 +47,7 @@ public record MaskedArm(LanguageArm base) implements Workload {
 
   @Override
   public Trial start(Bench bench, long seed, int steps) {
-    TrainingConfig config = base.startingLarger().config(steps);
+    TrainingConfig config = base.config(steps);
     return new MaskedTrial(config, bench.corpus(config), bench, seed);
   }
 }

@@ -22,7 +22,9 @@ final class FineGrainedExperts {
         "Experts cut into quarters, four times as many of them for a token, and one that every token"
             + " shares: the same parameters and the same work learn more.",
         "The paper's 2-billion model has a loss of 1.808 where the same budget of wide experts has"
-            + " 1.867. Here a loss of 0.3 to 1.5 percent less is to be expected.",
+            + " 1.867. Here a loss of 0.3 to 1.5 percent less is to be expected. What shows here in"
+            + " two minutes is a faster start for the most part: with larger weights at the start,"
+            + " the fine experts were 0.35 percent behind after 1,200 steps and even after 4,000.",
         List.of(
             Arm.of(
                 "fine and shared",
