@@ -56,9 +56,16 @@ public record ComputeSaving(List<Model> curve) {
     return OptionalDouble.empty();
   }
 
-  /** By how much {@code model} is cheaper than this family at the model's loss; 1 is no saving. */
+  /**
+   * By how much {@code model} is cheaper than this family at the model's loss; 1 is no saving. A
+   * model that is better than all of the family saves at least what its largest one costs, and that
+   * is its factor; of one that is worse than all of it nothing is known.
+   */
   public OptionalDouble factor(Model model) {
-    OptionalDouble needed = compute(model.loss);
+    OptionalDouble needed =
+        curve.stream().allMatch(m -> m.loss > model.loss)
+            ? curve.stream().mapToDouble(Model::compute).max()
+            : compute(model.loss);
     return needed.isPresent()
         ? OptionalDouble.of(needed.getAsDouble() / model.compute)
         : OptionalDouble.empty();

@@ -30,9 +30,10 @@ public record LanguageArm(
     implements Workload {
   /**
    * What all have in common: a layer of width 64, and a text of a thousand different tokens. In a
-   * minute or two one layer learns more than several do. Small batches give more steps; a small
-   * base of the rotary angles lets attention find the token before soon, which otherwise depends on
-   * the seed's luck and hides what experts do.
+   * minute or two one layer learns more than several do. Small batches give more steps. A small
+   * base of the rotary angles and weights that start larger than usual let attention find the token
+   * before soon, which otherwise takes hundreds of steps or thousands; how many depends on the
+   * seed, and where seeds differ by that nobody sees what experts do.
    */
   private static final List<String> COMMON =
       List.of(
@@ -43,9 +44,11 @@ public record LanguageArm(
           "model.hidden=64",
           "model.heads=4",
           "model.kv-heads=4",
+          "model.init-std=0.1",
           "model.ffn=128",
           "moe.expert-ffn=128",
           "moe.experts=8",
+          "moe.init=st-moe",
           "moe.z-loss=0",
           "train.batch-size=8",
           "train.learning-rate=4e-3",
@@ -79,12 +82,16 @@ public record LanguageArm(
   }
 
   /**
-   * The same with larger weights at the start. Attention that starts small finds the token before
-   * after hundreds of steps, or thousands where few tokens are learned from; how many depends on
-   * the seed, and where seeds differ by that, nobody sees what experts do.
+   * The same at half the width, learned at twice the rate: the narrower the rest of a model is, the
+   * more its experts count for, and the more steps there are in the same time.
    */
-  public LanguageArm startingLarger() {
-    return with("model.init-std=0.1", "moe.init=st-moe");
+  public LanguageArm narrow() {
+    return with(
+        "model.hidden=32",
+        "model.heads=2",
+        "model.kv-heads=2",
+        "train.learning-rate=8e-3",
+        "train.min-learning-rate=8e-4");
   }
 
   /** The same with one more quantity. */

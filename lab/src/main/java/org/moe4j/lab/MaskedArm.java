@@ -15,11 +15,6 @@ import org.moe4j.train.config.TrainingConfig;
  * @param base its settings
  */
 public record MaskedArm(LanguageArm base) implements Workload {
-  /** Starts larger: hidden tokens are few, and all look alike. */
-  public MaskedArm {
-    base = base.startingLarger();
-  }
-
   @Override
   public List<String> settings() {
     return base.settings();

@@ -49,22 +49,25 @@
     return runs.length < 2 ? [mean]
       : [mean, ...band(arm.name, x, over((v) => Math.min(...v)), over((v) => Math.max(...v)), armColour(i))];
   });
-  /* A series that is an arm has its colour. */
-  const place = (series, i) => {
+  /* A series that is an arm has its colour; a line through points has theirs. */
+  const place = (figure, i) => {
+    const series = figure.series[i];
     const arm = data.arms.findIndex((a) => a.name === series.name);
-    return arm < 0 ? i : arm;
+    const seen = figure.series.slice(0, i + 1).filter((s) => s.style !== 'FIT');
+    return arm < 0 ? Math.max(0, seen.length - 1) : arm;
   };
   const drawn = (figure) => figure.series.flatMap((series, i) => {
-    const c = armColour(place(series, i));
+    const at = place(figure, i);
+    const c = armColour(at);
     const x = series.points.map((p) => p.x);
     const y = (part) => series.points.map((p) => p[part]);
     const all = (more) => curve(series.name, { x, y: y('y') }, c, more);
     const whiskers = series.points.some((p) => p.lowest < p.highest) ? series.points : undefined;
     switch (series.style) {
-      case 'FIT': return [all({ ...look(i), borderDash: [6, 3], pointHitRadius: 0 })];
+      case 'FIT': return [all({ ...look(at), borderDash: [6, 3], pointHitRadius: 0 })];
       case 'POINTS': return [all({ showLine: false, pointRadius: 4, whiskers })];
       case 'BARS': return [all({ type: 'bar', backgroundColor: clear(c, 0.75), borderWidth: 0, whiskers })];
-      default: return [all({ ...look(place(series, i)), pointRadius: 3.5 }),
+      default: return [all({ ...look(at), pointRadius: 3.5 }),
         ...(whiskers ? band(series.name, x, y('lowest'), y('highest'), c) : [])];
     }
   });
@@ -74,7 +77,7 @@
       lines('curve-' + i, training(name), { imbalance: { min: 1 }, dropped: { min: 0 } }[name]));
     const zero = { borderColor: colour('soft'), borderDash: [2, 3], borderWidth: 1, pointHitRadius: 0 };
     const apart = difference();
-    if (apart.length) {
+    if (apart.some((line) => line.data.some((p) => p.y !== 0))) {
       const x = [apart[0].data[0].x, apart[0].data.at(-1).x];
       apart.push(curve(data.baseline, { x, y: [0, 0] }, colour('soft'), zero));
     } else if (page.byId('chart-difference')) {

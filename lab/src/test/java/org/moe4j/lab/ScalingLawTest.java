@@ -76,5 +76,8 @@ class ScalingLawTest {
     assertThat(dense.compute(2.75).orElseThrow()).isCloseTo(8, within(1e-12));
     assertThat(dense.compute(2.2)).isEmpty();
     assertThat(dense.compute(3.1)).isEmpty();
+    assertThat(dense.factor(new ComputeSaving.Model(8, 2.2)).orElseThrow())
+        .isCloseTo(8, within(1e-12));
+    assertThat(dense.factor(new ComputeSaving.Model(8, 3.1))).isEmpty();
   }
 }

@@ -62,7 +62,7 @@ final class DenseTraining {
   static Experiment experiment() {
     LanguageArm layer =
         LanguageArm.of("moe.activation=gelu", "moe.experts=16", "moe.top-k=4", "moe.expert-ffn=32")
-            .startingLarger();
+            .narrow();
     LanguageArm all = layer.with("moe.router=ds-moe", "moe.options.gate=linear");
     return Experiment.of(
             "S38",
@@ -71,14 +71,10 @@ final class DenseTraining {
                 + " peaked; then it is about as good as one of the same parameters that was trained"
                 + " with few.",
             "The paper's 1-billion model has perplexity 20.4, 21.1 where the same parameters are"
-                + " trained sparsely. Its weight of the loss is 0.0006 over 60,000 steps; a few"
-                + " hundred need more, here 0.01. The router is the linear one of the released"
-                + " code, and FLOPs are those of use: training costs as much as a dense layer of"
-                + " width 512. About as good means within 1.5 percent. Here dense training is the"
-                + " slower start: at first each expert is weighed by a sixteenth. Two runs of the"
-                + " same arm differ by a percent after so few steps, which can hide that part; a"
-                + " dense layer of all experts was 2 percent ahead of both in one trial; what"
-                + " fewer experts add is measured within a model and is not touched by this.",
+                + " trained sparsely. Its weight of the loss is 0.0006 over 60,000 steps; a few hundred"
+                + " need more, here 0.01. The router is the linear one of the released code, and FLOPs"
+                + " are those of use: training costs as much as a dense layer of width 512. About as"
+                + " good means within 1.5 percent.",
             List.of(
                 Arm.of(
                     DENSE,

@@ -16,21 +16,20 @@ final class DroplessAgainstDropping {
   static Experiment experiment() {
     LanguageArm layer =
         LanguageArm.of(
-            "moe.router=switch",
-            "moe.experts=16",
-            "moe.expert-ffn=256",
-            "moe.losses.megablocks=0.01");
+                "moe.router=switch",
+                "moe.experts=16",
+                "moe.expert-ffn=256",
+                "moe.losses.megablocks=0.01")
+            .narrow();
     return Experiment.of(
         "S25",
         "Grouped products compute every token, however uneven the load: they learn more than buffers"
             + " that drop what does not fit, and take less time than buffers that hold everything.",
-        "The paper's layers are 1.4 to 4.4 times as fast as buffers padded to the busiest expert, on"
-            + " eight GPUs with 64 experts of a width in the thousands. With 16 experts of width 256 much of"
-            + " a step is not theirs, so the gain in time is smaller here, and largest at the start,"
-            + " where the load is most uneven: a fifth over 2,500 steps. Factor 1 costs 0.9 percent of"
-            + " the loss by then, which takes four minutes (--budget 4m); in the default time seeds may"
-            + " differ by more. The validation loss would not show the dropping: at"
-            + " evaluation nothing is dropped in any arm.",
+        "The paper's layers are 1.4 to 4.4 times as fast as buffers padded to the busiest"
+            + " expert, on eight GPUs with 64 experts of a width in the thousands. With 16 experts"
+            + " of width 256 much of a step is not theirs, so the gain in time is smaller here, and"
+            + " largest at the start, where the load is most uneven. The validation loss would not"
+            + " show the dropping: at evaluation nothing is dropped in any arm.",
         List.of(
             Arm.of("dropless", "grouped products, every token is computed", layer),
             Arm.of(

@@ -16,7 +16,7 @@ final class LossFreeBalancing {
   static Experiment experiment() {
     LanguageArm layer =
         LanguageArm.of("moe.router=loss-free", "moe.experts=16", "moe.top-k=2", "moe.expert-ffn=64")
-            .startingLarger();
+            .narrow();
     return Experiment.of(
         "S56",
         "A bias on the choice alone, moved by a fixed step against the load, balances experts better"

@@ -50,6 +50,9 @@ final class NormalisedGates {
     LanguageArm layer =
         LanguageArm.of(
             "moe.router=skywork",
+            // The usual small start: a plain router's gates are nearly even for long.
+            "model.init-std=0.02",
+            "moe.init=normal",
             "moe.experts=16",
             "moe.top-k=2",
             "moe.expert-ffn=64",

@@ -59,11 +59,12 @@ final class SavedCompute {
             "Sparse models reach a loss with a fraction of the compute that dense models need for"
                 + " it.",
             "The paper needs about four times less compute with 512 experts after 300 billion"
-                + " tokens. Here are 16 experts and half a million tokens. Models differ in the"
-                + " width of the feed-forward layer alone; attention, the router and the output"
-                + " over 512 tokens are in the FLOPs of all, and the work that experts can save is"
-                + " half of a model's at most. In the first hundreds of steps, while each expert has"
-                + " seen little, there is no saving at all.",
+                + " tokens. Here are 16 experts and half a million tokens. Models differ in the width"
+                + " of the feed-forward layer alone; attention, the router and the output over 512"
+                + " tokens are in the FLOPs of all, and the work that experts can save is half of a"
+                + " model's at most. In the first hundreds of steps, while each expert has seen little,"
+                + " there is no saving at all. A sparse model that is better than all dense ones saves"
+                + " at least what the largest of them costs, and is counted so.",
             arms,
             List.of(Criterion.better("moe 32", "dense 64", SAVING, Math.log(1.8), Math.log(1.3))),
             Set.of(Held.STEPS, Held.TOKENS))

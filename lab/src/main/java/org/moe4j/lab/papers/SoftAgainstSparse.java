@@ -18,16 +18,12 @@ import org.moe4j.models.FeedForwardConfig;
 
 /** S28: slots that mix all patches against routing that chooses, on drawn images. */
 final class SoftAgainstSparse {
-  private static final int HIDDEN = 192;
+  private static final int HIDDEN = 16;
+  private static final int EXPERTS = VisionConfig.tokens();
 
   private SoftAgainstSparse() {}
 
   static Experiment experiment() {
-    int experts = VisionConfig.tokens();
-    MoeConfig.Builder layer =
-        MoeConfig.builder(VisionConfig.WIDTH, HIDDEN, experts, 1)
-            .form(ExpertForm.GELU.withBiases(true))
-            .init(InitScheme.T5);
     return Experiment.of(
         "S28",
         "Experts whose slots are mixtures of all patches, and whose outputs every patch mixes again,"
@@ -43,26 +39,33 @@ final class SoftAgainstSparse {
                 "soft",
                 "16 experts with a slot each, as many as an image has patches",
                 arm(
-                    layer
+                    layer(HIDDEN)
                         .router(
-                            "soft-moe", Map.of("slots", 1, "tokens", experts, "normalise", false))
+                            "soft-moe", Map.of("slots", 1, "tokens", EXPERTS, "normalise", false))
                         .build())),
             Arm.of(
                 "token choice",
-                "16 experts, a patch chooses one, balance loss 0.01, nothing is dropped",
+                "16 experts of twice the width, for the work of the slots' weights; a patch chooses"
+                    + " one, balance loss 0.01, nothing is dropped",
                 arm(
-                    layer
+                    layer(2 * HIDDEN)
                         .router("v-moe")
                         .balance(new VMoeBalance(VMoeBalance.Signal.BOTH, Grouping.BATCH), 0.01)
                         .build())),
             Arm.of(
                 "dense",
-                "MLPs a little wider than an expert, for the work of the slots' weights",
+                "MLPs of width 28, for the same work",
                 ImageArm.of(VisionConfig.dense(HIDDEN + 12)))),
         List.of(
             Criterion.better("soft", "dense", ImageArm.LOSS, 0.05, 0.01),
             Criterion.better("soft", "token choice", ImageArm.LOSS, 0.03, 0.005)),
         Set.of(Held.STEPS, Held.TOKENS, Held.FLOPS));
+  }
+
+  private static MoeConfig.Builder layer(int hidden) {
+    return MoeConfig.builder(VisionConfig.WIDTH, hidden, EXPERTS, 1)
+        .form(ExpertForm.GELU.withBiases(true))
+        .init(InitScheme.T5);
   }
 
   private static ImageArm arm(MoeConfig moe) {

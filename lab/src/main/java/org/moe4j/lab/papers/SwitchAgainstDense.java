@@ -14,10 +14,14 @@ final class SwitchAgainstDense {
   private SwitchAgainstDense() {}
 
   static Experiment experiment() {
-    LanguageArm dense = LanguageArm.of("model.placement=none", "model.ffn=32");
+    LanguageArm dense = LanguageArm.of("model.placement=none", "model.ffn=32").narrow();
     LanguageArm sparse =
         LanguageArm.of(
-            "moe.router=switch", "moe.experts=16", "moe.expert-ffn=32", "moe.dispatcher=capacity");
+                "moe.router=switch",
+                "moe.experts=16",
+                "moe.expert-ffn=32",
+                "moe.dispatcher=capacity")
+            .narrow();
     LanguageArm experts = sparse.with("moe.capacity-factor=1.25");
     return Experiment.of(
         "S06",
