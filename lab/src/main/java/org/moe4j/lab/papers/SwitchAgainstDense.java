@@ -28,17 +28,17 @@ final class SwitchAgainstDense {
         "One expert of many for each token learns more than a dense layer of the same work, in the"
             + " same number of steps and in the same time; a little room beyond the even share is"
             + " enough, and a router in fp32 is no worse than one in bf16.",
-        "The paper trains T5 models with 128 experts for 100,000 steps: negative log perplexity"
-            + " -1.553 against -1.731 of the dense one, -1.561 and -1.554 with capacity factors 1"
-            + " and 2; a router in bf16 diverges. Here are 16 experts of width 32, narrow enough for a"
-            + " dense layer of their width to be short of room within minutes. An expert sees a"
-            + " sixteenth of the text, so in the first few hundred steps the dense layer is ahead."
-            + " On two cores a sparse step of this size takes a third longer than a dense one, for"
-            + " its small products, and early in training a third more steps are worth more than"
-            + " experts are; equal time is the harder test. It takes ten minutes (--budget 10m, 4,500"
-            + " steps) for the sparse model to be 1.1 percent ahead at equal steps; at equal time"
-            + " it is then 0.2 percent behind, within the margin. A router this small does not"
-            + " diverge in bf16 either.",
+        "The paper trains T5 models with 128 experts for 100,000 steps: negative log"
+            + " perplexity -1.553 against -1.731 of the dense one, -1.561 and -1.554 with capacity"
+            + " factors 1 and 2; a router in bf16 diverges. Here are 16 experts of width 32, in a"
+            + " model narrow enough for a dense layer of their width to be short of room within"
+            + " minutes. An expert sees a sixteenth of the text. On two cores a sparse step of this"
+            + " size takes half as long again as a dense one, for its small products, and early in"
+            + " training that many more steps are worth more than experts are; equal time is the"
+            + " harder test. After 950 steps the sparse model is 0.9 percent ahead at equal steps"
+            + " and 2.4 behind at equal time; after 5,600 (--budget 10m) it is 1.1 percent ahead at"
+            + " equal steps and not behind at equal time. A router this small does not diverge in"
+            + " bf16 either.",
         List.of(
             Arm.of("switch", "16 experts, capacity factor 1.25, balance loss 0.01", experts),
             Arm.of("dense", "the same layers with one network of an expert's width", dense),
