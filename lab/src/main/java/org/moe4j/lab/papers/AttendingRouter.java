@@ -23,11 +23,10 @@ final class AttendingRouter {
             + " largest load.",
         "The paper's test loss after 30 billion tokens is 2.109 with attention and 2.117"
             + " without, 0.4 percent less. Here the losses are the same to within the spread of the"
-            + " seeds after 3,000 steps, 0.2 to 0.3 percent apart in one direction or the other,"
-            + " and the largest load is the larger one. At the start the products of small queries"
-            + " and keys are near 0, attention is even, and all experts get the same score: its"
-            + " router learns to tell them apart later than a linear one. Larger gates at the start"
-            + " made it worse.",
+            + " seeds, 0.3 percent more after 2,100 steps, and the largest load is the larger one."
+            + " At the start the products of small queries and keys are near 0, attention is even,"
+            + " and all experts get the same score: its router learns to tell them apart later than"
+            + " a linear one. Larger gates at the start made it worse.",
         List.of(
             Arm.of(
                 "attention router",
