@@ -75,10 +75,12 @@ public record LanguageArm(
     return new LanguageArm(List.of(settings), Map.of(), Map.of());
   }
 
-  /** The same with more settings. */
+  /** The same with more settings, which replace what it has of the same keys. */
   public LanguageArm with(String... more) {
-    return new LanguageArm(
-        Stream.concat(settings.stream(), Stream.of(more)).toList(), probes, watched);
+    Map<String, String> byKey = new LinkedHashMap<>();
+    Stream.concat(settings.stream(), Stream.of(more))
+        .forEach(setting -> byKey.put(setting.split("=", 2)[0], setting));
+    return new LanguageArm(List.copyOf(byKey.values()), probes, watched);
   }
 
   /**

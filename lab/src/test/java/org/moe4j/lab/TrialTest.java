@@ -125,6 +125,20 @@ class TrialTest {
     assertThat(sharpness(soft)).isBetween(1.0, Math.exp(0.1 * Math.sqrt(14)));
   }
 
+  @Test
+  void aSettingReplacesThatOfItsKey() {
+    LanguageArm narrow = LanguageArm.of("moe.experts=4", "moe.router=switch").narrow();
+    assertThat(narrow.with("train.learning-rate=2e-3", "moe.experts=8").settings())
+        .containsExactly(
+            "moe.experts=8",
+            "moe.router=switch",
+            "model.hidden=32",
+            "model.heads=2",
+            "model.kv-heads=2",
+            "train.learning-rate=2e-3",
+            "train.min-learning-rate=8e-4");
+  }
+
   private static double sharpness(LanguageArm of) {
     return run(of.measuring("sharpness", new GateSharpness(of)), 1, 2).values().get("sharpness");
   }

@@ -25,11 +25,12 @@ final class BaseAgainstSwitch {
                 + " experts in a narrow model, ReLU in both arms, and minutes. The assignment knows all"
                 + " tokens of a batch and is for training alone: held-out text goes to the best expert,"
                 + " which is another one than in training for many tokens. The training loss is judged,"
-                + " which is BASE's own ground. There it takes thousands of steps to be ahead: 0.2"
-                + " percent after 3,000, 0.4 after 5,500 and 0.7 after 7,000, while Switch drops a"
-                + " sixth of its tokens; with experts of width 128 or 256 it was behind after 2,000."
-                + " BASE experts also have a layer norm of their own and weights by a sigmoid; what"
-                + " these add is part of the difference.",
+                + " which is BASE's own ground. There it takes thousands of steps to be ahead: 0.4"
+                + " percent after 4,800, while Switch drops a sixth of its tokens; in trials with a"
+                + " smaller start of the weights it was 0.2 after 3,000 and 0.7 after 7,000, and with"
+                + " experts of width 128 or 256 it was behind after 2,000. BASE experts also have a"
+                + " layer norm of their own and weights by a sigmoid; what these add is part of the"
+                + " difference.",
             List.of(
                 Arm.of(
                     "base",

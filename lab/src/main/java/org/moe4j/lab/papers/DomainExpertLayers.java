@@ -20,17 +20,17 @@ final class DomainExpertLayers {
         "With an expert for each domain a model of the same work learns its domains better, mixes"
             + " experts by their posterior on text that nobody labelled, and gains or loses a"
             + " domain by one expert without harm to the others.",
-        "The paper has eight domains of billions of words and models of 125 million parameters and"
-            + " more. Here are three groups of WordNet's domains and Java from this JDK's sources"
-            + " (or, where it comes without them, a fourth group). The new domain, plants, lies"
-            + " between two that are known, animals and matter, as the paper's new domains resemble"
-            + " some that it knows: texts on COVID-19 are near medicine, contracts near law. In trials"
-            + " with a new domain that resembles none the mixture was 5 to 9 percent behind the dense"
-            + " model, since each expert has seen a quarter of the text only. In domain 3 to 10"
-            + " percent are to be expected. The new domain is learned in 120 steps; on it alone the"
-            + " dense model, all of whose weights learn it, ends a third below the one new expert; in"
-            + " the paper they are even. What can be removed or mixed in the dense model is nothing,"
-            + " so it has 0 there.",
+        "The paper has eight domains of billions of words and models of 125 million"
+            + " parameters and more. Here are three groups of WordNet's domains and Java from this"
+            + " JDK's sources (or, where it comes without them, a fourth group). The new domain,"
+            + " plants, lies between two that are known, animals and matter, as the paper's new"
+            + " domains resemble some that it knows: texts on COVID-19 are near medicine, contracts"
+            + " near law. In trials with a new domain that resembles none the mixture was 5 to 9"
+            + " percent behind the dense model, since each expert has seen a quarter of the text"
+            + " only. In domain 3 to 10 percent are to be expected. The new domain is learned in"
+            + " 120 steps; on it alone the dense model, all of whose weights learn it, ends a"
+            + " quarter below the one new expert; in the paper they are even. What can be removed"
+            + " or mixed in the dense model is nothing, so it has 0 there.",
         List.of(
             Arm.of(
                 "DEMix",

@@ -23,9 +23,10 @@ final class SigmoidAgainstSoftmax {
         "The paper's models reach the dense perplexity with a quarter of the feed-forward"
             + " work; the softmax costs 0.5 to 2 percent after 100,000 steps. Here the sigmoids are"
             + " close to the dense layer, but not ahead of the softmax: 0.8 percent behind after"
-            + " 1,500 steps, and 0.6 percent after 3,000 in models of half the width. Another start"
-            + " of the weights for either and ten times the entropy loss changed nothing of that."
-            + " Weights that need not sum to one may take longer to learn than a few minutes.",
+            + " 1,500 steps, and 0.6 percent after 3,000 in models of half the width; with the"
+            + " softmax's start in place of their own they were even. The entropy loss has ten"
+            + " times the paper's weight. Weights that need not sum to one may take longer to learn"
+            + " than a few minutes.",
         List.of(
             Arm.of(
                 "sigma-moe",
